@@ -1,0 +1,6 @@
+//! Portvakt: the token service that stands between an organisation's gateways and services, and Maskinporten.
+//!
+//! The rooms, and who may call whom, are described in ARCHITECTURE.md:
+//! `commands` → `http` → `access`, `tokens` → `maskinporten`.
+
+pub mod maskinporten;

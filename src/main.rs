@@ -1,0 +1,3 @@
+//! Arguments in, a command out, an error to an exit code. Nothing else.
+
+fn main() {}
