@@ -1,3 +1,5 @@
 //! Arguments in, a command out, an error to an exit code. Nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    portvakt::commands::run()
+}

@@ -1,0 +1,69 @@
+//! `portvakt api-key`: a new key, shown once, or the digest of one that exists.
+
+use std::io::{IsTerminal, Read, stdin};
+
+use clap::Subcommand;
+use zeroize::Zeroizing;
+
+use super::Failure;
+use crate::access::{Digest, has_wrong_checksum, make_key};
+
+/// Longer than any door takes.
+const API_KEY_LIMIT: usize = 256;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a key: it is shown once, with the line for the configuration file
+    New,
+    /// Read a key from stdin, and print the line for the configuration file
+    Hash,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::New => new(),
+        Command::Hash => hash(),
+    }
+}
+
+fn new() -> Result<(), Failure> {
+    let made = make_key().map_err(|error| Failure::failed(format_args!("OpenSSL gave no randomness for a key: {error}")))?;
+    anstream::eprintln!("The key, shown this once. It belongs where the caller keeps its secrets:");
+    anstream::println!("{}", *made.key);
+    anstream::eprintln!("The line for the caller's keys in portvakt.toml:");
+    anstream::println!("{}", line(made.digest));
+    Ok(())
+}
+
+fn hash() -> Result<(), Failure> {
+    if stdin().is_terminal() {
+        anstream::eprintln!("Type or paste the key, then end the line and press Ctrl-D:");
+    }
+    let mut text = Zeroizing::new(String::new());
+    let read = stdin().take(64 * 1024).read_to_string(&mut text);
+    read.map_err(|error| Failure::misused(format_args!("the key could not be read from stdin: {error}")))?;
+    // As secret files are read: one trailing line break is dropped.
+    let key = text.strip_suffix('\n').unwrap_or(&text);
+    let key = key.strip_suffix('\r').unwrap_or(key);
+    check(key).map_err(Failure::misused)?;
+    anstream::println!("{}", line(Digest::of(key.as_bytes())));
+    Ok(())
+}
+
+fn check(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        Err("stdin held no key. Give it there: portvakt api-key hash < FILE")
+    } else if key.len() > API_KEY_LIMIT {
+        Err("the key is longer than 256 bytes, and would never be accepted. Make a shorter one: portvakt api-key new")
+    } else if key.trim() != key || key.contains(char::is_control) {
+        Err("the key begins or ends with a space, or holds a line break or another control character, which no header can carry")
+    } else if has_wrong_checksum(key) {
+        Err("the key begins as ours do, but its checksum does not fit: a character is missing or mistyped. Copy it again from where it was shown")
+    } else {
+        Ok(())
+    }
+}
+
+fn line(digest: Digest) -> String {
+    format!("{{ sha256 = \"{}\" }}", digest.to_hex())
+}

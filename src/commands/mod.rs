@@ -1,0 +1,90 @@
+//! What an operator types, a file per command.
+
+mod api_key;
+mod serve;
+mod service;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::{LogFormat, start_logging};
+
+/// What is logged: a level, or `target=level` pairs. Info where it is not set.
+const LOG_FILTER: &str = "PORTVAKT_LOG";
+
+/// The token service that stands between your gateways and services, and Maskinporten.
+#[derive(Debug, Parser)]
+#[command(name = "portvakt", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// What log lines look like: text on a terminal and json elsewhere, unless said here
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+}
+
+/// Where the operator's file is.
+#[derive(Debug, Args)]
+struct ConfigArgument {
+    /// The configuration file
+    #[arg(long, env = "PORTVAKT_CONFIG", value_name = "FILE", default_value = "portvakt.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(serve::Arguments),
+    /// Make API keys, and their digests for the configuration file
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
+}
+
+/// How a command that did not do its work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// It did not work: exit code 1.
+    Failed,
+    /// Wrong usage or configuration, keys included: exit code 2.
+    Misused,
+}
+
+impl Failure {
+    /// Says what went wrong on stderr. `error` is a whole text, whose causes are in it.
+    fn failed(error: impl Display) -> Self {
+        anstream::eprintln!("error: {error}");
+        Self::Failed
+    }
+
+    /// The same, for what the operator wrote.
+    fn misused(error: impl Display) -> Self {
+        anstream::eprintln!("error: {error}");
+        Self::Misused
+    }
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let Arguments { command, log_format } = Arguments::parse();
+    let filter = std::env::var(LOG_FILTER).ok();
+    if let Err(error) = start_logging(filter.as_deref(), log_format) {
+        return exit_code(Err(Failure::misused(error)));
+    }
+    exit_code(match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::ApiKey(command) => api_key::run(&command),
+    })
+}
+
+fn exit_code(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed) => ExitCode::from(1),
+        Err(Failure::Misused) => ExitCode::from(2),
+    }
+}

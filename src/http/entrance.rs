@@ -1,0 +1,127 @@
+//! Where every request to the token listener comes in, and every answer goes out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::error::Problem;
+use super::token;
+use crate::access::Access;
+use crate::telemetry::{CallerMetrics, Metrics, RequestResult};
+use crate::tokens::{IntegrationId, TokenService};
+
+/// Heads over this, or with more fields, and targets over this are refused.
+const HEAD_LIMIT: usize = 32 * 1024;
+const FIELD_LIMIT: usize = 64;
+const TARGET_LIMIT: usize = 8 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What the doors share: whom to ask.
+#[derive(Debug)]
+pub struct Doors {
+    pub(super) access: Access,
+    pub(super) tokens: Arc<TokenService>,
+    pub(super) metrics: Arc<Metrics>,
+    /// By caller, then by integration; what a caller may not have is counted without an integration.
+    caller_metrics: Vec<CallerHandles>,
+}
+
+#[derive(Debug)]
+struct CallerHandles {
+    without_integration: CallerMetrics,
+    by_integration: Vec<(IntegrationId, CallerMetrics)>,
+}
+
+impl Doors {
+    /// `integration_names`: in the order in which the token service got them.
+    pub fn new(access: Access, tokens: Arc<TokenService>, metrics: Arc<Metrics>, integration_names: &[Arc<str>]) -> Self {
+        let handles = |caller: &crate::access::Caller| {
+            let of = |id: IntegrationId| {
+                let name = integration_names.get(id.index()).map(AsRef::as_ref);
+                (id, metrics.caller(caller.name(), name))
+            };
+            CallerHandles {
+                without_integration: metrics.caller(caller.name(), None),
+                by_integration: caller.entitlements().iter().map(|entitlement| of(entitlement.integration())).collect(),
+            }
+        };
+        let caller_metrics = access.callers().iter().map(handles).collect();
+        Self { access, tokens, metrics, caller_metrics }
+    }
+
+    /// Counts a token request and how long it took.
+    pub(super) fn count(&self, who: &Asked, result: RequestResult, started: Instant) {
+        let handles = who.caller.and_then(|caller| self.caller_metrics.get(caller));
+        let counters = match (handles, who.integration) {
+            (None, _) => self.metrics.nobody(),
+            (Some(handles), None) => &handles.without_integration,
+            (Some(handles), Some(id)) => {
+                let of_integration = handles.by_integration.iter().find(|(known, _)| *known == id);
+                of_integration.map_or(&handles.without_integration, |(_, counters)| counters)
+            }
+        };
+        counters.count(result);
+        self.metrics.token_request_duration.observe(started.elapsed().as_secs_f64());
+    }
+}
+
+/// Who asked, as far as it was found out.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// [`crate::access::CallerId`]'s place.
+    pub(super) caller: Option<usize>,
+    pub(super) integration: Option<IntegrationId>,
+}
+
+/// Takes a request in, leads it to its door, and makes sure that every answer can be told from others and is kept by nobody.
+pub(super) async fn enter(doors: Arc<Doors>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let id = request_id(request.headers());
+    let mut response = match request.path() {
+        "/token" => token::answer(&doors, &request, payload).await,
+        _ => Problem::UnknownPath.answer(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(X_REQUEST_ID, id);
+    response
+}
+
+/// Refuses a head that is larger than anybody needs. actix's own limits lie above ours, so that this answer is JSON too.
+pub(super) fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+    let (mut size, mut fields) = (0, 0);
+    for (name, value) in request.headers() {
+        // As it stood on the wire: a colon, a space, a line break.
+        size += name.as_str().len() + value.len() + 4;
+        fields += 1;
+    }
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET_LIMIT || fields > FIELD_LIMIT || size + target > HEAD_LIMIT { Err(Problem::HeadTooLarge) } else { Ok(()) }
+}
+
+/// Refuses other methods than these.
+pub(super) fn check_method(request: &HttpRequest, allowed: &[Method], allow: &'static str) -> Result<(), Problem> {
+    if allowed.contains(request.method()) { Ok(()) } else { Err(Problem::MethodNotAllowed { allow }) }
+}
+
+/// The caller's own ID when it is one that can go into a log as it is, otherwise a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let own = headers.get(&X_REQUEST_ID).filter(|value| is_request_id(value.as_bytes()));
+    own.cloned().unwrap_or_else(|| {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        // A UUID's characters can stand in a header, so the fallback is never used.
+        HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text.as_bytes())).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+/// `[A-Za-z0-9._-]{1,64}`
+fn is_request_id(text: &[u8]) -> bool {
+    (1..=64).contains(&text.len()) && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}

@@ -1,0 +1,91 @@
+//! The listeners: one that hands out tokens, and one for management.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use thiserror::Error;
+
+use super::entrance::{Doors, enter};
+use super::management::{Management, manage};
+
+/// Above the gateway's 60 s, so that it is never we who close a connection on which a request may already be on its way.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// An address that is ours, on which nobody is answered yet.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+/// An address could not be had.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenerError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl Listener {
+    /// Takes an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenerError`] when it is taken, not this machine's, or not for us.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenerError> {
+        TcpListener::bind(address).map(Self).map_err(|source| ListenerError { address, source })
+    }
+
+    /// Where it listens, with the port that it got.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Answers token requests, on a thread per processor, until the server is stopped. What is in progress then may take `grace` to finish.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no threads.
+    pub fn serve_tokens(self, doors: Arc<Doors>, grace: Duration) -> io::Result<Server> {
+        let server = HttpServer::new(move || {
+            let doors = Arc::clone(&doors);
+            // One entrance instead of actix's router: every answer, for an unknown path too, is made in one place.
+            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Arc::clone(&doors), request, payload)))
+        });
+        Ok(server
+            .keep_alive(KEEP_ALIVE)
+            .backlog(BACKLOG)
+            .disable_signals()
+            .shutdown_timeout(whole_seconds(grace))
+            .listen(self.0)?
+            .run())
+    }
+
+    /// Answers the operator's questions, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn serve_management(self, management: Arc<Management>) -> io::Result<Server> {
+        let server = HttpServer::new(move || {
+            let management = Arc::clone(&management);
+            App::new().default_service(web::to(move |request: HttpRequest| {
+                let answer = manage(&management, &request);
+                async { answer }
+            }))
+        });
+        Ok(server.workers(1).keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(1).listen(self.0)?.run())
+    }
+}
+
+/// actix counts in seconds: rounded up, for nobody is to be cut off early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,69 @@
+//! Health and metrics, on a listener of their own: never on the one that hands out tokens.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use actix_web::http::Method;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::entrance::check_method;
+use super::error::Problem;
+use crate::telemetry::Metrics;
+use crate::tokens::TokenService;
+
+/// What the management listener answers from.
+#[derive(Debug)]
+pub struct Management {
+    tokens: Arc<TokenService>,
+    metrics: Arc<Metrics>,
+    ready: AtomicBool,
+}
+
+impl Management {
+    /// Not ready until [`Management::set_ready`] says so.
+    pub fn new(tokens: Arc<TokenService>, metrics: Arc<Metrics>) -> Self {
+        Self { tokens, metrics, ready: AtomicBool::new(false) }
+    }
+
+    /// Whether new requests should be sent here.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+}
+
+/// Answers the operator's questions.
+pub(super) fn manage(management: &Management, request: &HttpRequest) -> HttpResponse {
+    let mut response = answer(management, request).unwrap_or_else(|problem| problem.answer());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn answer(management: &Management, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    let get = || check_method(request, &[Method::GET], "GET");
+    match request.path() {
+        "/health/live" => get().map(|()| text(StatusCode::OK, "alive\n")),
+        "/health/ready" => get().map(|()| {
+            if management.ready.load(Relaxed) {
+                text(StatusCode::OK, "ready\n")
+            } else {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or stopping\n")
+            }
+        }),
+        "/metrics" => get().and_then(|()| {
+            management.metrics.tokens_cached.set(i64::try_from(management.tokens.cached_tokens()).unwrap_or(i64::MAX));
+            let metrics = management.metrics.text().map_err(|_| Problem::Defect)?;
+            let mut response = HttpResponse::Ok().body(metrics);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+            Ok(response)
+        }),
+        _ => Err(Problem::UnknownManagementPath),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::build(status).body(text);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,332 @@
+//! What a request to `/token` says, from headers and query.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+
+use super::error::Problem;
+use crate::maskinporten::Scopes;
+use crate::tokens::{AuthorizationDetails, Details, Private};
+
+const ISS_LIMIT: usize = 256;
+const SCOPE_LIMIT: usize = 4096;
+const RESOURCE_LIMIT: usize = 2048;
+const RESOURCES_LIMIT: usize = 8;
+const AUTHORIZATION_DETAILS_LIMIT: usize = 8192;
+
+/// Why a value that was looked for is not there. Ordered by how much it tells of the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Absence {
+    /// No such header, no such parameter.
+    NotSent,
+    /// Sent, but empty.
+    Empty,
+    /// The word `null`.
+    Null,
+    /// An expression that the gateway did not evaluate: what it names is not set.
+    Unevaluated,
+}
+
+impl Absence {
+    /// None when it is a value.
+    pub(super) fn of(value: &[u8]) -> Option<Self> {
+        if value.is_empty() {
+            Some(Self::Empty)
+        } else if value == b"null" {
+            Some(Self::Null)
+        } else if value.windows(2).any(|pair| pair == b"{#") {
+            Some(Self::Unevaluated)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotSent => "was not sent",
+            Self::Empty => "arrived empty",
+            Self::Null => "arrived as the word null",
+            Self::Unevaluated => "arrived as an expression that the gateway did not evaluate",
+        })
+    }
+}
+
+/// A parameter of `/token`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Iss,
+    Scope,
+    Resource,
+    ConsumerOrg,
+    IssOnBehalfOf,
+    AuthorizationDetails,
+    Pid,
+}
+
+impl Name {
+    /// Headers also with hyphens, for some proxies drop names with an underscore. In lower case, as the parser gives them.
+    fn of_header(name: &str) -> Option<Self> {
+        match name {
+            "iss" => Some(Self::Iss),
+            "scope" => Some(Self::Scope),
+            "resource" => Some(Self::Resource),
+            "consumer_org" | "consumer-org" => Some(Self::ConsumerOrg),
+            "iss_onbehalfof" | "iss-onbehalfof" => Some(Self::IssOnBehalfOf),
+            "authorization_details" | "authorization-details" => Some(Self::AuthorizationDetails),
+            "pid" => Some(Self::Pid),
+            _ => None,
+        }
+    }
+
+    fn of_query(name: &str) -> Option<Self> {
+        Self::of_header(name).filter(|known| known.as_str() == name)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Iss => "iss",
+            Self::Scope => "scope",
+            Self::Resource => "resource",
+            Self::ConsumerOrg => "consumer_org",
+            Self::IssOnBehalfOf => "iss_onbehalfof",
+            Self::AuthorizationDetails => "authorization_details",
+            Self::Pid => "pid",
+        }
+    }
+}
+
+/// What a request said, checked and normalised.
+#[derive(Debug)]
+pub(super) struct Parameters<'a> {
+    pub(super) iss: Cow<'a, str>,
+    pub(super) scopes: Scopes,
+    pub(super) details: Option<Details>,
+}
+
+/// What was said so far, not yet looked into.
+#[derive(Default)]
+struct Said<'a> {
+    iss: Value<'a>,
+    scope: Value<'a>,
+    consumer_org: Value<'a>,
+    iss_onbehalfof: Value<'a>,
+    authorization_details: Value<'a>,
+    pid: Value<'a>,
+    /// Repeatable, so each place has a list of its own: the two are compared as wholes.
+    resource_headers: Vec<Cow<'a, str>>,
+    resource_query: Vec<Cow<'a, str>>,
+}
+
+/// One parameter that can be said once: all that was said of it, as long as it is the same.
+#[derive(Default)]
+struct Value<'a> {
+    text: Option<Cow<'a, str>>,
+    absence: Option<Absence>,
+}
+
+impl<'a> Parameters<'a> {
+    /// Reads headers and query.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Parameter`] when one is missing, malformed, contradictory or too long. Never repeats what was sent.
+    pub(super) fn of(request: &'a HttpRequest) -> Result<Self, Problem> {
+        let mut said = Said::default();
+        said.read_headers(request.headers())?;
+        if let Some(query) = request.uri().query() {
+            said.read_query(query)?;
+        }
+        said.check()
+    }
+}
+
+impl<'a> Said<'a> {
+    fn read_headers(&mut self, headers: &'a HeaderMap) -> Result<(), Problem> {
+        for (header, value) in headers {
+            let Some(name) = Name::of_header(header.as_str()) else { continue };
+            let text = value.to_str().map_err(|_| {
+                Problem::Parameter(format!("{} has characters other than printable ASCII. Send it in printable ASCII.", name.as_str()))
+            })?;
+            self.take(name, Cow::Borrowed(text.trim()), Place::Header)?;
+        }
+        Ok(())
+    }
+
+    fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let Some(name) = Name::of_query(&key) else { continue };
+            if matches!(name, Name::Pid | Name::AuthorizationDetails) {
+                return Err(Problem::Parameter(format!(
+                    "{} stands in the URL, where it can be logged on its way, and it can name a person. Send it as a header.",
+                    name.as_str()
+                )));
+            }
+            self.take(name, value, Place::Query)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: Name, text: Cow<'a, str>, place: Place) -> Result<(), Problem> {
+        let value = match name {
+            Name::Resource => {
+                let list = match place {
+                    Place::Header => &mut self.resource_headers,
+                    Place::Query => &mut self.resource_query,
+                };
+                if Absence::of(text.as_bytes()).is_none() && !list.contains(&text) {
+                    list.push(text);
+                }
+                return Ok(());
+            }
+            Name::Iss => &mut self.iss,
+            Name::Scope => &mut self.scope,
+            Name::ConsumerOrg => &mut self.consumer_org,
+            Name::IssOnBehalfOf => &mut self.iss_onbehalfof,
+            Name::AuthorizationDetails => &mut self.authorization_details,
+            Name::Pid => &mut self.pid,
+        };
+        value.take(name, text)
+    }
+
+    fn check(self) -> Result<Parameters<'a>, Problem> {
+        let iss = required(self.iss, Name::Iss)?;
+        within(&iss, ISS_LIMIT, Name::Iss)?;
+        let scope = required(self.scope, Name::Scope)?;
+        within(&scope, SCOPE_LIMIT, Name::Scope)?;
+        let scopes = Scopes::parse(&scope).map_err(|error| {
+            // The library's sentence is ours, with nothing in it of what was sent.
+            Problem::Parameter(format!("scope is malformed: {error}. Send one scope, or several separated by spaces."))
+        })?;
+        let resource = resources(self.resource_headers, self.resource_query)?;
+        let details = Details {
+            resource,
+            consumer_org: digits(self.consumer_org, Name::ConsumerOrg, 9)?.map(|text| text.as_ref().into()),
+            iss_onbehalfof: iss_onbehalfof(self.iss_onbehalfof)?.map(|text| text.as_ref().into()),
+            authorization_details: authorization_details(self.authorization_details)?,
+            pid: digits(self.pid, Name::Pid, 11)?.map(|text| Private::new(text.as_ref())),
+        };
+        if details.consumer_org.is_some() && details.iss_onbehalfof.is_some() {
+            return Err(Problem::Parameter("consumer_org and iss_onbehalfof cannot be given together. Send one of them.".to_owned()));
+        }
+        let details = (details != Details::default()).then_some(details);
+        Ok(Parameters { iss, scopes, details })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Header,
+    Query,
+}
+
+impl<'a> Value<'a> {
+    fn take(&mut self, name: Name, text: Cow<'a, str>) -> Result<(), Problem> {
+        if let Some(absence) = Absence::of(text.as_bytes()) {
+            self.absence = self.absence.max(Some(absence));
+            return Ok(());
+        }
+        match &self.text {
+            Some(other) if !same(name, other, &text) => {
+                Err(Problem::Parameter(format!("{} is given more than once, with different values. Send it once.", name.as_str())))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.text = Some(text);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether two texts say the same: scopes as sets, authorization details as JSON.
+fn same(name: Name, one: &str, other: &str) -> bool {
+    match name {
+        _ if one == other => true,
+        Name::Scope => matches!((Scopes::parse(one), Scopes::parse(other)), (Ok(one), Ok(other)) if one == other),
+        Name::AuthorizationDetails => {
+            let (one, other) = (AuthorizationDetails::parse(one), AuthorizationDetails::parse(other));
+            matches!((one, other), (Ok(one), Ok(other)) if one == other)
+        }
+        _ => false,
+    }
+}
+
+fn required(value: Value<'_>, name: Name) -> Result<Cow<'_, str>, Problem> {
+    let absence = value.absence.unwrap_or(Absence::NotSent);
+    value.text.ok_or_else(|| {
+        let (name, cause) = match name {
+            Name::Iss => ("iss", "In the gateway, API property maskinporten_api_iss is probably not set; otherwise send the integration's client ID as iss."),
+            _ => (
+                "scope",
+                "In the gateway, no flow of the plan has probably set attribute scope (policy assign-attributes); otherwise send the scope as scope.",
+            ),
+        };
+        Problem::Parameter(format!("{name} {absence}. {cause}"))
+    })
+}
+
+fn within(text: &str, limit: usize, name: Name) -> Result<(), Problem> {
+    if text.len() > limit {
+        return Err(Problem::Parameter(format!("{} is {} bytes long, more than the {limit} that are taken.", name.as_str(), text.len())));
+    }
+    Ok(())
+}
+
+fn digits<'a>(value: Value<'a>, name: Name, count: usize) -> Result<Option<Cow<'a, str>>, Problem> {
+    match value.text {
+        Some(text) if text.len() != count || !text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(Problem::Parameter(format!("{} is malformed: it is {count} digits, and nothing else.", name.as_str())))
+        }
+        text => Ok(text),
+    }
+}
+
+fn iss_onbehalfof(value: Value<'_>) -> Result<Option<Cow<'_, str>>, Problem> {
+    if let Some(text) = &value.text {
+        within(text, ISS_LIMIT, Name::IssOnBehalfOf)?;
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Problem::Parameter("iss_onbehalfof is malformed: it has printable ASCII characters without spaces.".to_owned()));
+        }
+    }
+    Ok(value.text)
+}
+
+fn authorization_details(value: Value<'_>) -> Result<Option<AuthorizationDetails>, Problem> {
+    let Some(text) = value.text else { return Ok(None) };
+    within(&text, AUTHORIZATION_DETAILS_LIMIT, Name::AuthorizationDetails)?;
+    AuthorizationDetails::parse(&text).map(Some).map_err(|error| {
+        Problem::Parameter(format!("authorization_details is malformed: {error}. Send a JSON array of objects, each with its type (RFC 9396)."))
+    })
+}
+
+fn resources(mut headers: Vec<Cow<'_, str>>, mut query: Vec<Cow<'_, str>>) -> Result<Vec<String>, Problem> {
+    headers.sort_unstable();
+    query.sort_unstable();
+    if !headers.is_empty() && !query.is_empty() && headers != query {
+        return Err(Problem::Parameter("resource is given as header and in the query, with different values. Send it in one place.".to_owned()));
+    }
+    let all = if headers.is_empty() { query } else { headers };
+    if all.len() > RESOURCES_LIMIT {
+        return Err(Problem::Parameter(format!("resource is given {} times, more than the {RESOURCES_LIMIT} that are taken.", all.len())));
+    }
+    for resource in &all {
+        within(resource, RESOURCE_LIMIT, Name::Resource)?;
+        if !is_absolute_uri(resource) {
+            return Err(Problem::Parameter("resource is malformed: it is an absolute URI without a fragment (RFC 8707 section 2).".to_owned()));
+        }
+    }
+    Ok(all.into_iter().map(Cow::into_owned).collect())
+}
+
+/// As far as RFC 8707 section 2 and RFC 3986 section 3.1 need it here: a scheme, something after it, no fragment, no spaces.
+fn is_absolute_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+        && !rest.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
+}

@@ -1,0 +1,99 @@
+//! The gateway's callout: `GET /token` for a token, `POST /token` for a fresh one.
+
+use std::pin::Pin;
+use std::time::Instant;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::answer::granted;
+use super::credentials::api_key;
+use super::entrance::{Asked, Doors, check_head, check_method};
+use super::error::Problem;
+use super::parameters::Parameters;
+use crate::telemetry::RequestResult;
+use crate::tokens::TokenRequest;
+
+/// A body that nobody asked for is read to its end, so that the connection can be used again, but not for ever.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// The answer to a request to `/token`, whatever it is.
+pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    let started = Instant::now();
+    let mut asked = Asked::default();
+    match token(doors, request, payload, &mut asked, started).await {
+        Ok(response) => {
+            doors.count(&asked, RequestResult::Granted, started);
+            response
+        }
+        Err(problem) => {
+            doors.count(&asked, problem.result(), started);
+            problem.answer()
+        }
+    }
+}
+
+/// What it says here is the order in which contract and error table have it.
+async fn token(
+    doors: &Doors,
+    request: &HttpRequest,
+    payload: web::Payload,
+    asked: &mut Asked,
+    now: Instant,
+) -> Result<HttpResponse, Problem> {
+    check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
+    check_head(request)?;
+    let has_body = has_body(payload).await?;
+    let caller = doors.access.identify(api_key(request.headers())?).ok_or(Problem::UnknownApiKey)?;
+    asked.caller = Some(caller.id().index());
+    if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
+        return Err(Problem::Network);
+    }
+    if has_body && request.method() == Method::POST {
+        return Err(Problem::BodyNotTaken);
+    }
+    let Parameters { iss, scopes, details } = Parameters::of(request)?;
+    let entitlement = caller.entitlement(&iss).ok_or(Problem::UnknownIntegration)?;
+    asked.integration = Some(entitlement.integration());
+    let mut wanted = TokenRequest::new(entitlement.integration(), scopes);
+    if let Some(details) = details {
+        wanted = wanted.with(details);
+    }
+    entitlement.allow(&wanted)?;
+    let token = if wants_fresh(request) {
+        Box::pin(doors.tokens.fresh_token(&wanted)).await?
+    } else if let Some(token) = doors.tokens.cached(&wanted, now) {
+        token
+    } else {
+        // Boxed, so that the future of the many that are answered from the cache stays small.
+        Box::pin(doors.tokens.token(&wanted)).await?
+    };
+    Ok(granted(&token, wanted.scopes(), Instant::now()))
+}
+
+/// Reads a body to its end and drops it; true when there was one.
+async fn has_body(payload: web::Payload) -> Result<bool, Problem> {
+    let mut payload = match payload.into_inner() {
+        Payload::None => return Ok(false),
+        payload => payload,
+    };
+    let mut size = 0;
+    while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
+        size += chunk.map_err(|_| Problem::BodyBroken)?.len();
+        if size > BODY_LIMIT {
+            return Err(Problem::BodyTooLarge);
+        }
+    }
+    Ok(size > 0)
+}
+
+/// `POST`, or `Cache-Control: no-cache` (RFC 9111 section 5.2.1.4).
+fn wants_fresh(request: &HttpRequest) -> bool {
+    request.method() == Method::POST
+        || request.headers().get_all(CACHE_CONTROL).any(|value| {
+            let directives = value.as_bytes().split(|&byte| byte == b',');
+            directives.map(<[u8]>::trim_ascii).any(|directive| directive.eq_ignore_ascii_case(b"no-cache"))
+        })
+}

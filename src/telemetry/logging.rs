@@ -1,0 +1,68 @@
+//! The log, on stderr: stdout is for results.
+
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterFn, ParseError, Targets, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Our own target: the library's name.
+const OURS: &str = "portvakt";
+
+/// What a log line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for a person.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// `PORTVAKT_LOG` is not a filter, or there is a log already.
+#[derive(Debug, Error)]
+pub enum InvalidLogFilter {
+    /// Not of the form `level` or `target=level,target=level`.
+    #[error("PORTVAKT_LOG is `{0}`, which is not a log filter: write a level (error, warn, info, debug, trace) or `portvakt=debug,hyper=info` ({1})")]
+    Syntax(String, ParseError),
+    /// Called twice in one process.
+    #[error("the log was started already")]
+    Twice(#[from] TryInitError),
+}
+
+/// Starts the log. `filter` is `PORTVAKT_LOG`'s value: a level, or `target=level` pairs separated by commas; none means info.
+/// `format` none means text on a terminal and JSON elsewhere.
+///
+/// # Errors
+///
+/// [`InvalidLogFilter`] when the filter cannot be read, or the log was started before.
+pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<(), InvalidLogFilter> {
+    let targets = match filter.map(str::trim).filter(|filter| !filter.is_empty()) {
+        None => Targets::new().with_default(Level::INFO),
+        Some(filter) => filter.parse().map_err(|error| InvalidLogFilter::Syntax(filter.to_owned(), error))?,
+    };
+    let terminal = io::stderr().is_terminal();
+    let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let registry = tracing_subscriber::registry();
+    match format {
+        LogFormat::Text => {
+            let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colours);
+            registry.with(lines.with_filter(targets).with_filter(dependencies_at_debug())).try_init()?;
+        }
+        LogFormat::Json => {
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(io::stderr);
+            registry.with(lines.with_filter(targets).with_filter(dependencies_at_debug())).try_init()?;
+        }
+    }
+    Ok(())
+}
+
+/// A dependency's trace level prints what passes through it, headers and bodies with secrets among it: only our own target reaches trace.
+fn dependencies_at_debug<S>() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<S>> {
+    filter_fn(|metadata| *metadata.level() <= Level::DEBUG || metadata.target().starts_with(OURS)).with_max_level_hint(LevelFilter::TRACE)
+}

@@ -1,0 +1,186 @@
+//! The metrics, Prometheus' text. Label values come from the configuration, never from a request, and every handle is resolved at
+//! start-up: counting is an addition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
+};
+
+/// Label value where caller or integration is not known.
+const NONE: &str = "none";
+
+/// All metrics of the service.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    token_requests: IntCounterVec,
+    /// How long a token request took, from its head to its answer.
+    pub token_request_duration: Histogram,
+    exchanges: IntCounterVec,
+    exchange_duration: HistogramVec,
+    /// Tokens held, prefetched ones included.
+    pub tokens_cached: IntGauge,
+    nobody: CallerMetrics,
+}
+
+/// How a token request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestResult {
+    /// A token was handed out.
+    Granted,
+    /// Refused by us.
+    Refused,
+    /// Maskinporten refused, could not be reached, or we failed on the way to it.
+    Failed,
+}
+
+/// The counters of one caller with one integration, or of those where one of the two is not known.
+#[derive(Clone, Debug)]
+pub struct CallerMetrics {
+    granted: IntCounter,
+    refused: IntCounter,
+    failed: IntCounter,
+}
+
+/// The handles of one integration.
+#[derive(Clone, Debug)]
+pub struct IntegrationMetrics {
+    name: Arc<str>,
+    exchanges: IntCounterVec,
+    granted: IntCounter,
+    duration: Histogram,
+}
+
+impl RequestResult {
+    /// As the label has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    ///
+    /// Only when two of our own metrics have one name: a defect.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let token_requests = IntCounterVec::new(
+            Opts::new(
+                "portvakt_token_requests_total",
+                "Token requests, by caller, integration (none where not known) and result: granted, refused (by us), failed (Maskinporten, or on the way to it)",
+            ),
+            &["caller", "integration", "result"],
+        )?;
+        // A cached token takes microseconds, an exchange tens or hundreds of milliseconds, a deadline seconds.
+        let token_request_duration = Histogram::with_opts(
+            HistogramOpts::new("portvakt_token_request_duration_seconds", "From a token request's head to its answer").buckets(vec![
+                0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+            ]),
+        )?;
+        let exchanges = IntCounterVec::new(
+            Opts::new(
+                "portvakt_exchanges_total",
+                "Exchanges with Maskinporten, by integration, result (granted, refused, failed) and Maskinporten's error code (none, other)",
+            ),
+            &["integration", "result", "code"],
+        )?;
+        let exchange_duration = HistogramVec::new(
+            HistogramOpts::new("portvakt_exchange_duration_seconds", "One exchange with Maskinporten, signing included")
+                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]),
+            &["integration"],
+        )?;
+        let tokens_cached = IntGauge::new("portvakt_tokens_cached", "Tokens held, prefetched ones included")?;
+        let build_info = Gauge::with_opts(
+            Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
+                .const_label("version", env!("CARGO_PKG_VERSION"))
+                .const_label("revision", option_env!("PORTVAKT_REVISION").unwrap_or("unknown")),
+        )?;
+        build_info.set(1.0);
+        registry.register(Box::new(token_requests.clone()))?;
+        registry.register(Box::new(token_request_duration.clone()))?;
+        registry.register(Box::new(exchanges.clone()))?;
+        registry.register(Box::new(exchange_duration.clone()))?;
+        registry.register(Box::new(tokens_cached.clone()))?;
+        registry.register(Box::new(build_info))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
+        Ok(Self { registry, token_requests, token_request_duration, exchanges, exchange_duration, tokens_cached, nobody })
+    }
+
+    /// The counters of requests whose caller is not known.
+    pub fn nobody(&self) -> &CallerMetrics {
+        &self.nobody
+    }
+
+    /// The counters of a caller; `integration` none: where the integration is not known, or not this caller's.
+    pub fn caller(&self, caller: &str, integration: Option<&str>) -> CallerMetrics {
+        CallerMetrics::new(&self.token_requests, caller, integration.unwrap_or(NONE))
+    }
+
+    /// The handles of an integration.
+    pub fn integration(&self, name: &str) -> IntegrationMetrics {
+        for result in [RequestResult::Refused, RequestResult::Failed] {
+            self.exchanges.with_label_values(&[name, result.name(), NONE]);
+        }
+        IntegrationMetrics {
+            name: name.into(),
+            exchanges: self.exchanges.clone(),
+            granted: self.exchanges.with_label_values(&[name, RequestResult::Granted.name(), NONE]),
+            duration: self.exchange_duration.with_label_values(&[name]),
+        }
+    }
+
+    /// Everything, in Prometheus' text format.
+    ///
+    /// # Errors
+    ///
+    /// Only when a metric of ours cannot be written: a defect.
+    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl CallerMetrics {
+    fn new(token_requests: &IntCounterVec, caller: &str, integration: &str) -> Self {
+        let counter = |result: RequestResult| token_requests.with_label_values(&[caller, integration, result.name()]);
+        Self {
+            granted: counter(RequestResult::Granted),
+            refused: counter(RequestResult::Refused),
+            failed: counter(RequestResult::Failed),
+        }
+    }
+
+    /// Counts one token request.
+    pub fn count(&self, result: RequestResult) {
+        match result {
+            RequestResult::Granted => self.granted.inc(),
+            RequestResult::Refused => self.refused.inc(),
+            RequestResult::Failed => self.failed.inc(),
+        }
+    }
+}
+
+impl IntegrationMetrics {
+    /// Counts an exchange that brought a token.
+    pub fn exchange_granted(&self, took: Duration) {
+        self.granted.inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts one that did not. `code` is one of the catalogue's, `none` or `other`: never a text that came from outside.
+    pub fn exchange_failed(&self, result: RequestResult, code: &'static str, took: Duration) {
+        self.exchanges.with_label_values(&[&*self.name, result.name(), code]).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,7 @@
+//! What is told about the service while it runs: metrics and the log. Called by every room, and calls none.
+
+mod logging;
+mod metrics;
+
+pub use logging::{InvalidLogFilter, LogFormat, start_logging};
+pub use metrics::{CallerMetrics, IntegrationMetrics, Metrics, RequestResult};

@@ -1,0 +1,241 @@
+//! One exchange per token at a time, detached from whoever asked for it.
+//!
+//! A caller that hangs up does not cancel the exchange for the others: it runs as a task of its own, and all who want its token wait
+//! for one shared result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::cache::TokenCache;
+use super::request::TokenRequest;
+use super::signing::SigningPool;
+use super::token::Token;
+use crate::maskinporten::{Client, ExchangeError, Exchanger, SigningError, Validity};
+use crate::telemetry::{IntegrationMetrics, RequestResult};
+
+/// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
+const FRESH_WINDOW: Duration = Duration::from_secs(1);
+
+/// Why there is no token. Cloned to all who waited for it.
+#[derive(Clone, Debug, Error)]
+pub enum TokenError {
+    /// Maskinporten refused, or could not be reached.
+    #[error(transparent)]
+    Exchange(#[from] Arc<ExchangeError>),
+    /// The integration's certificate is out of its validity, so Maskinporten was not asked.
+    #[error("the certificate of integration `{integration}` is valid from {} to {} only", .validity.not_before_text(), .validity.not_after_text())]
+    Certificate {
+        /// Whose it is.
+        integration: Arc<str>,
+        /// From when to when it is valid.
+        validity: Validity,
+    },
+    /// The caller has waited as long as it may. The exchange goes on for those who come next.
+    #[error("no answer from Maskinporten within {} ms", .0.as_millis())]
+    Deadline(Duration),
+    /// The key did not sign.
+    #[error(transparent)]
+    Signing(#[from] Arc<SigningError>),
+    /// A defect of ours: the exchange ended without a result.
+    #[error("the exchange ended without a result")]
+    Defect,
+}
+
+/// How an exchange ended.
+pub(super) type Outcome = Result<Arc<Token>, TokenError>;
+
+/// An integration with its tokens and the exchanges under way for it.
+#[derive(Debug)]
+pub(super) struct Integration {
+    pub(super) name: Arc<str>,
+    pub(super) client: Arc<Client>,
+    pub(super) cache: TokenCache,
+    pub(super) metrics: IntegrationMetrics,
+    /// Locked only when a token is missing, or due.
+    under_way: Mutex<HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>>,
+}
+
+/// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Ordinary,
+    Fresh,
+}
+
+/// Why a token is wanted, which decides what already answers it.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    /// There is none with enough life left.
+    Need,
+    /// The caller does not want the cached one.
+    Fresh,
+    /// This one is due, or (none) there has not been any: whichever other token is there by now will do.
+    Renewal(Option<Arc<Token>>),
+}
+
+impl Purpose {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Need | Self::Renewal(_) => Kind::Ordinary,
+            Self::Fresh => Kind::Fresh,
+        }
+    }
+
+    /// Whether the token that is there makes an exchange unnecessary.
+    fn is_met_by(&self, token: &Arc<Token>) -> bool {
+        let now = Instant::now();
+        match self {
+            Self::Need => token.is_good(now),
+            Self::Fresh => token.is_fresh(now, FRESH_WINDOW),
+            Self::Renewal(old) => token.is_good(now) && old.as_ref().is_none_or(|old| !Arc::ptr_eq(old, token)),
+        }
+    }
+}
+
+/// A token that is there, or an exchange to wait for.
+pub(super) enum Joined {
+    There(Arc<Token>),
+    UnderWay(watch::Receiver<Option<Outcome>>),
+}
+
+impl Joined {
+    /// The token, or why there is none. May be dropped at any time: the exchange goes on.
+    pub(super) async fn outcome(self) -> Outcome {
+        match self {
+            Self::There(token) => Ok(token),
+            Self::UnderWay(mut receiver) => match receiver.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or(Err(TokenError::Defect)),
+                Err(_) => Err(TokenError::Defect),
+            },
+        }
+    }
+}
+
+impl Integration {
+    pub(super) fn new(name: Arc<str>, client: Client, cache: TokenCache, metrics: IntegrationMetrics) -> Self {
+        Self { name, client: Arc::new(client), cache, metrics, under_way: Mutex::default() }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>> {
+        // Nothing that can panic runs while it is held, so a poisoned lock guards a whole table.
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes an exchange off the table when it has ended, however it ended.
+struct OffTheTable {
+    integration: Arc<Integration>,
+    key: (Kind, TokenRequest),
+}
+
+impl Drop for OffTheTable {
+    fn drop(&mut self) {
+        self.integration.under_way().remove(&self.key);
+    }
+}
+
+/// Makes exchanges, on a runtime of their own.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    runtime: Handle,
+    signing: SigningPool,
+    exchanger: Exchanger,
+}
+
+impl Exchanges {
+    pub(super) fn new(runtime: Handle, signing: SigningPool, exchanger: Exchanger) -> Self {
+        Self { runtime, signing, exchanger }
+    }
+
+    /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
+    pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
+        let key = (purpose.kind(), request.clone());
+        let sender = {
+            let mut under_way = integration.under_way();
+            let same = under_way.get(&key);
+            // Who needs any token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
+            let fresh = || matches!(purpose, Purpose::Need).then(|| under_way.get(&(Kind::Fresh, request.clone()))).flatten();
+            if let Some(receiver) = same.or_else(fresh) {
+                return Joined::UnderWay(receiver.clone());
+            }
+            // Looked at again under the lock: an exchange puts its token in the cache before it leaves the table.
+            if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
+                return Joined::There(token);
+            }
+            let (sender, receiver) = watch::channel(None);
+            under_way.insert(key.clone(), receiver);
+            sender
+        };
+        let receiver = sender.subscribe();
+        let off_the_table = OffTheTable { integration: Arc::clone(integration), key };
+        let exchanges = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let (kind, request) = &off_the_table.key;
+            let outcome = exchanges.exchange(&off_the_table.integration, request, *kind).await;
+            if let Ok(token) = &outcome {
+                off_the_table.integration.cache.put(request, token);
+            }
+            drop(off_the_table);
+            sender.send_replace(Some(outcome));
+        });
+        Joined::UnderWay(receiver)
+    }
+
+    /// One attempt, from a new grant to a token.
+    async fn exchange(&self, integration: &Arc<Integration>, request: &TokenRequest, kind: Kind) -> Outcome {
+        let started = Instant::now();
+        if let Some(certificate) = integration.client.key().certificate()
+            && !certificate.is_valid_at(SystemTime::now())
+        {
+            let error = TokenError::Certificate { integration: Arc::clone(&integration.name), validity: certificate.validity() };
+            warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "no token");
+            return Err(error);
+        }
+        let (client, wanted) = (Arc::clone(&integration.client), request.clone());
+        let signed = self.signing.run(move || client.grant(&wanted.grant_request(), SystemTime::now())).await;
+        let grant = match signed {
+            Ok(Ok(grant)) => grant,
+            Ok(Err(error)) => return Err(Arc::new(error).into()),
+            Err(_) => return Err(TokenError::Defect),
+        };
+        let began = Instant::now();
+        match self.exchanger.exchange(integration.client.environment(), &grant).await {
+            Ok(token) => {
+                integration.metrics.exchange_granted(started.elapsed());
+                let token = Token::new(token, began, kind == Kind::Fresh);
+                debug!(
+                    integration = &*integration.name,
+                    scope = request.scopes().as_str(),
+                    jti = grant.jti(),
+                    expires_in = token.expires_in(Instant::now()),
+                    "token received"
+                );
+                Ok(Arc::new(token))
+            }
+            Err(error) => {
+                report(integration, request, &error, started.elapsed());
+                Err(Arc::new(error).into())
+            }
+        }
+    }
+}
+
+fn report(integration: &Integration, request: &TokenRequest, error: &ExchangeError, took: Duration) {
+    let result = if error.refusal().is_some() { RequestResult::Refused } else { RequestResult::Failed };
+    integration.metrics.exchange_failed(result, error.metric_code(), took);
+    warn!(
+        integration = &*integration.name,
+        client_id = integration.client.client_id(),
+        environment = integration.client.environment().name(),
+        scope = request.scopes().as_str(),
+        trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+        %error,
+        "no token"
+    );
+}

@@ -1,0 +1,16 @@
+//! The life of a token: asked for, exchanged once for all who want it, kept, renewed ahead of need, handed on.
+//!
+//! [`TokenService`] is the one entrance. This room knows nothing of HTTP, API keys or the operator's file.
+
+mod cache;
+mod exchanges;
+mod renewal;
+mod request;
+mod service;
+mod signing;
+mod token;
+
+pub use exchanges::TokenError;
+pub use request::{AuthorizationDetails, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
+pub use service::{IntegrationSettings, Settings, StartError, TokenService};
+pub use token::Token;

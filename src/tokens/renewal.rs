@@ -1,0 +1,169 @@
+//! Renewing ahead of need, so that nobody feels a token end.
+//!
+//! A token that was handed out from the cache at least once is renewed when four fifths of its life are over, while the old one is
+//! still handed out. A prefetched one is kept warm from start-up on, whether anybody asks or not.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, sleep_until};
+use tracing::warn;
+
+use super::exchanges::{Exchanges, Integration, Purpose};
+use super::request::TokenRequest;
+use super::token::Token;
+
+/// Between attempts to renew: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a prefetched token is asked for when nobody knows how long it lives, and so cannot be kept.
+const WITHOUT_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Takes in tokens that will be due, and renews them when they are.
+#[derive(Debug)]
+pub(super) struct Renewals {
+    runtime: Handle,
+    exchanges: Arc<Exchanges>,
+    /// The timer's end: one message per token and life, so that the request that sends it waits for nobody.
+    due: mpsc::UnboundedSender<Due>,
+}
+
+/// A token that will be due.
+#[derive(Debug)]
+struct Due {
+    at: Instant,
+    integration: Arc<Integration>,
+    request: TokenRequest,
+    /// Weak: a token that was pushed out of the cache is not held here until it would have been due.
+    token: Weak<Token>,
+}
+
+impl Renewals {
+    /// Starts the timer, which ends when this value is dropped.
+    pub(super) fn start(runtime: Handle, exchanges: Arc<Exchanges>) -> Self {
+        let (due, incoming) = mpsc::unbounded_channel();
+        runtime.spawn(wait_for_due(incoming, Arc::clone(&exchanges)));
+        Self { runtime, exchanges, due }
+    }
+
+    /// Has a token renewed when it is due. For the first hand-out of its life.
+    pub(super) fn schedule(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>) {
+        let Some(at) = token.renew_at() else { return };
+        let due = Due { at, integration: Arc::clone(integration), request: request.clone(), token: Arc::downgrade(token) };
+        // Nobody receives only while the service ends.
+        let _ = self.due.send(due);
+    }
+
+    /// Renews a token at once, in the background. The caller has taken its renewal.
+    pub(super) fn begin(&self, integration: &Arc<Integration>, request: &TokenRequest, token: Arc<Token>) {
+        self.runtime.spawn(renew(Arc::clone(&self.exchanges), Arc::clone(integration), request.clone(), token));
+    }
+
+    /// Keeps a token warm for as long as the service runs.
+    pub(super) fn keep_warm(&self, integration: &Arc<Integration>, request: TokenRequest) {
+        self.runtime.spawn(keep_warm(Arc::clone(&self.exchanges), Arc::clone(integration), request));
+    }
+}
+
+async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>) {
+    let mut waiting = BinaryHeap::new();
+    loop {
+        let next = waiting.peek().map(|due: &Due| due.at);
+        tokio::select! {
+            received = incoming.recv() => match received {
+                Some(due) => waiting.push(due),
+                None => return,
+            },
+            () = at(next) => while waiting.peek().is_some_and(|due| due.at <= Instant::now()) {
+                if let Some(due) = waiting.pop()
+                    && let Some(token) = due.token.upgrade()
+                    && token.take_renewal()
+                {
+                    tokio::spawn(renew(Arc::clone(&exchanges), due.integration, due.request, token));
+                }
+            },
+        }
+    }
+}
+
+/// Until this moment; for ever when there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tries until there is a new token, or the old one has ended: from then on whoever asks brings it about.
+async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
+    let mut attempt = 0;
+    let Some(expires_at) = token.expires_at() else { return };
+    loop {
+        let Err(error) = exchanges.join(&integration, &request, &Purpose::Renewal(Some(Arc::clone(&token)))).outcome().await else { return };
+        let left = expires_at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
+            return;
+        }
+        // Several attempts fit into what is left, however little that is.
+        sleep(pause(attempt).min(left / 4)).await;
+        attempt += 1;
+    }
+}
+
+async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest) {
+    let (mut attempt, mut old) = (0, None);
+    loop {
+        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
+            Ok(token) => {
+                attempt = 0;
+                // This task renews it, and no timer beside it.
+                token.mark_served();
+                token.take_renewal();
+                match token.renew_at() {
+                    Some(renew_at) => {
+                        sleep_until(renew_at.into()).await;
+                        old = Some(token);
+                    }
+                    None => sleep(WITHOUT_LIFETIME).await,
+                }
+            }
+            Err(_) => {
+                sleep(pause(attempt)).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// Doubles from attempt to attempt, with jitter so that tokens that failed together do not come back together.
+fn pause(attempt: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
+    longest.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+/// The earliest first, in a heap that gives the greatest.
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.cmp(&self.at)
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Due {}

@@ -1,0 +1,170 @@
+//! The one entrance: give me a token for this request.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::cache::TokenCache;
+use super::exchanges::{Exchanges, Integration, Joined, Outcome, Purpose, TokenError};
+use super::renewal::Renewals;
+use super::request::{Details, IntegrationId, TokenRequest};
+use super::signing::SigningPool;
+use super::token::Token;
+use crate::maskinporten::{Client, Exchanger, Scopes};
+use crate::telemetry::Metrics;
+
+/// How often what has expired is let go of.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// What the service is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// Whose tokens are handed out. Their [`IntegrationId`]s count in this order.
+    pub integrations: Vec<IntegrationSettings>,
+    /// How many tokens are kept, over all integrations. Each has an equal share; prefetched ones stand outside it.
+    pub max_tokens: u64,
+    /// How long a caller waits at most.
+    pub deadline: Duration,
+    /// What grants are exchanged with.
+    pub exchanger: Exchanger,
+}
+
+/// One integration.
+#[derive(Debug)]
+pub struct IntegrationSettings {
+    /// What logs and metrics call it.
+    pub name: Arc<str>,
+    /// The client at Maskinporten, with its key.
+    pub client: Client,
+    /// Tokens that are kept warm from start-up on.
+    pub prefetch: Vec<(Scopes, Details)>,
+}
+
+/// The service did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The system gave no threads.
+    #[error("the threads that fetch and sign could not be started: {0}")]
+    Threads(#[from] io::Error),
+    /// More integrations than can be counted.
+    #[error("there are too many integrations")]
+    TooMany,
+}
+
+/// Answers token requests: from the cache without waiting, otherwise by one exchange for all who ask.
+#[derive(Debug)]
+pub struct TokenService {
+    integrations: Vec<Arc<Integration>>,
+    exchanges: Arc<Exchanges>,
+    renewals: Renewals,
+    deadline: Duration,
+    /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None only while being dropped.
+    runtime: Option<Runtime>,
+}
+
+impl TokenService {
+    /// Starts the service's own threads, and begins to prefetch.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the system gives no threads.
+    pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
+        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.exchanger));
+        let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
+        let share = settings.max_tokens.div_ceil(settings.integrations.len().max(1) as u64);
+        let mut integrations = Vec::with_capacity(settings.integrations.len());
+        for (index, integration) in settings.integrations.into_iter().enumerate() {
+            let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
+            let prefetch: Vec<TokenRequest> =
+                integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
+            let cache = TokenCache::new(share, prefetch.iter().cloned());
+            let handles = metrics.integration(&integration.name);
+            let integration = Arc::new(Integration::new(integration.name, integration.client, cache, handles));
+            for request in prefetch {
+                renewals.keep_warm(&integration, request);
+            }
+            integrations.push(integration);
+        }
+        runtime.spawn(tidy(integrations.clone()));
+        Ok(Self { integrations, exchanges, renewals, deadline: settings.deadline, runtime: Some(runtime) })
+    }
+
+    /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
+    pub fn cached(&self, request: &TokenRequest, now: Instant) -> Option<Arc<Token>> {
+        let integration = self.integration(request)?;
+        let token = integration.cache.get(request).filter(|token| token.is_good(now))?;
+        if token.renew_at().is_some_and(|renew_at| renew_at <= now) {
+            if !request.may_name_a_person() && token.take_renewal() {
+                self.renewals.begin(integration, request, Arc::clone(&token));
+            }
+        } else if token.mark_served() && !request.may_name_a_person() {
+            self.renewals.schedule(integration, request, &token);
+        }
+        Some(token)
+    }
+
+    /// A token: the cached one, or one from an exchange that is shared with all who want the same.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] when there is none within the deadline.
+    pub async fn token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
+        if let Some(token) = self.cached(request, Instant::now()) {
+            return Ok(token);
+        }
+        let integration = self.integration(request).ok_or(TokenError::Defect)?;
+        let outcome = self.wait(self.exchanges.join(integration, request, &Purpose::Need)).await;
+        outcome.or_else(|error| {
+            // Better a token that ends soon than none.
+            integration.cache.get(request).filter(|token| token.is_valid(Instant::now())).ok_or(error)
+        })
+    }
+
+    /// A token that is newer than the cached one. Shared with those who ask for a fresh one meanwhile, or within a second after.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] when there is none within the deadline; the cached token stays.
+    pub async fn fresh_token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
+        let integration = self.integration(request).ok_or(TokenError::Defect)?;
+        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh)).await
+    }
+
+    /// How many tokens are held, about.
+    pub fn cached_tokens(&self) -> u64 {
+        self.integrations.iter().map(|integration| integration.cache.len()).sum()
+    }
+
+    async fn wait(&self, joined: Joined) -> Outcome {
+        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
+    }
+
+    fn integration(&self, request: &TokenRequest) -> Option<&Arc<Integration>> {
+        self.integrations.get(request.integration().index())
+    }
+}
+
+impl Drop for TokenService {
+    fn drop(&mut self) {
+        // A runtime that is dropped where tasks run would wait for its threads there, which tokio forbids.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn tidy(integrations: Vec<Arc<Integration>>) {
+    let mut every = interval(TIDY_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        for integration in &integrations {
+            integration.cache.tidy();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A token and the moments of its life.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::RngExt;
+
+use crate::maskinporten::AccessToken;
+
+/// With less than this left a token is not handed out unless nothing better can be had: it would not outlive the call that it is for.
+const TOO_SHORT: Duration = Duration::from_secs(5);
+
+/// A token, as long as it may be handed out. Every moment is on the monotonic clock.
+///
+/// Shared by all who hold it: what changes in its life (that it was handed out, that its renewal has begun) is two flags, set once each.
+#[derive(Debug)]
+pub struct Token {
+    token: AccessToken,
+    /// None: Maskinporten did not say how long it lives, so it goes to those who waited for it and to nobody else.
+    life: Option<Life>,
+    /// When the exchange that brought it ended, if somebody had asked for a fresh token.
+    fresh_since: Option<Instant>,
+    /// Handed out from the cache at least once, which is what makes it worth renewing.
+    served: AtomicBool,
+    /// Somebody has taken its renewal on.
+    renewal_taken: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    renew_at: Instant,
+    last_handout: Instant,
+    expires_at: Instant,
+}
+
+impl Life {
+    /// `began` is a moment before the exchange, so that our view of the life ends before Maskinporten's.
+    fn new(began: Instant, lifetime: Duration) -> Self {
+        let expires_at = began + lifetime;
+        // Spread over a tenth of the life, so that tokens that came together are not renewed together.
+        let share = rand::rng().random_range(0.75..0.85);
+        Self { renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
+    }
+}
+
+impl Token {
+    /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
+    pub(super) fn new(token: AccessToken, began: Instant, fresh: bool) -> Self {
+        let life = token.expires_in.map(|lifetime| Life::new(began, lifetime));
+        Self {
+            token,
+            life,
+            fresh_since: fresh.then(Instant::now),
+            served: AtomicBool::new(false),
+            renewal_taken: AtomicBool::new(false),
+        }
+    }
+
+    /// The token's characters (RFC 6750 `b64token`), shared, not copied.
+    pub fn access_token(&self) -> &Bytes {
+        &self.token.access_token
+    }
+
+    /// The scopes that Maskinporten said the token has, when it said so.
+    pub fn scope(&self) -> Option<&str> {
+        self.token.scope.as_deref()
+    }
+
+    /// Whole seconds that are left, rounded down, at least 1. None when nobody knows.
+    pub fn expires_in(&self, now: Instant) -> Option<u64> {
+        self.life.map(|life| life.expires_at.saturating_duration_since(now).as_secs().max(1))
+    }
+
+    /// Enough of its life is left to hand it out.
+    pub(super) fn is_good(&self, now: Instant) -> bool {
+        self.life.is_some_and(|life| now < life.last_handout)
+    }
+
+    /// It still works, though perhaps not for long: better than no token at all.
+    pub(super) fn is_valid(&self, now: Instant) -> bool {
+        self.life.is_some_and(|life| now + Duration::from_secs(1) <= life.expires_at)
+    }
+
+    /// From when on it may be renewed. None: it cannot be, as nobody knows how long it lives.
+    pub(super) fn renew_at(&self) -> Option<Instant> {
+        self.life.map(|life| life.renew_at)
+    }
+
+    /// When it ends.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.life.map(|life| life.expires_at)
+    }
+
+    /// It came from an exchange for a fresh token that ended less than `window` ago.
+    pub(super) fn is_fresh(&self, now: Instant, window: Duration) -> bool {
+        self.fresh_since.is_some_and(|since| now.saturating_duration_since(since) < window)
+    }
+
+    /// Notes that it was handed out from the cache; true the first time.
+    pub(super) fn mark_served(&self) -> bool {
+        // Looked at before it is written: a hot token's flag stays shared between processors.
+        !self.served.load(Relaxed) && !self.served.swap(true, Relaxed)
+    }
+
+    /// Takes its renewal on; true for the first who asks.
+    pub(super) fn take_renewal(&self) -> bool {
+        !self.renewal_taken.load(Relaxed) && !self.renewal_taken.swap(true, Relaxed)
+    }
+}
