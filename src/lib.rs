@@ -3,4 +3,5 @@
 //! The rooms, and who may call whom, are described in ARCHITECTURE.md:
 //! `commands` → `http` → `access`, `tokens` → `maskinporten`.
 
+pub mod config;
 pub mod maskinporten;

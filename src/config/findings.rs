@@ -1,0 +1,123 @@
+//! The mistakes found so far, before the file's secrets are masked and they can be shown.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::mistake::{Mistake, Place, Severity, Source};
+use super::{masking, syntax};
+
+struct Finding {
+    severity: Severity,
+    place: Place,
+    text: String,
+    help: String,
+    other: Option<(Place, String)>,
+    /// Something is not there. In a file whose syntax is broken it may be there all the same.
+    about_absence: bool,
+}
+
+/// What was found wrong while reading.
+#[derive(Default)]
+pub(super) struct Findings {
+    found: Vec<Finding>,
+    /// Values that turned out to be secrets themselves.
+    secrets: Vec<Range<usize>>,
+}
+
+impl Findings {
+    /// Something that is wrong where it stands.
+    pub(super) fn mistake(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Error, place, text.into(), help.into(), None, false);
+    }
+
+    /// Something that does not stop the start.
+    pub(super) fn warning(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Warning, place, text.into(), help.into(), None, false);
+    }
+
+    /// Something that is not there.
+    pub(super) fn missing(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Error, place, text.into(), help.into(), None, true);
+    }
+
+    /// Something that does not go with what stands at another place.
+    pub(super) fn conflict(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>, other: (Place, &str)) {
+        self.push(Severity::Error, place, text.into(), help.into(), Some((other.0, other.1.to_owned())), false);
+    }
+
+    /// A value that must not be shown.
+    pub(super) fn secret(&mut self, place: Place) {
+        self.secrets.push(place.span());
+    }
+
+    fn push(&mut self, severity: Severity, place: Place, text: String, help: String, other: Option<(Place, String)>, about_absence: bool) {
+        self.found.push(Finding { severity, place, text, help, other, about_absence });
+    }
+
+    /// Everything that is to be said about the file, in its order, and the file as it may be shown.
+    ///
+    /// What only follows from broken syntax, or from a key pasted into the file, is left out: it would bury the cause.
+    pub(super) fn conclude(mut self, path: &Path, text: &str, syntax_errors: &[toml::de::Error]) -> (Vec<Mistake>, Arc<Source>) {
+        let lines = Lines::of(text);
+        let pasted = masking::pem_blocks(text);
+        let pasted_lines: Vec<Range<usize>> = pasted.iter().map(|block| lines.touched_by(block)).collect();
+        let beside_pasted = |line: usize| !pasted_lines.iter().any(|touched| touched.contains(&line));
+
+        let mut broken: Vec<usize> = Vec::new();
+        let mut errors: Vec<syntax::SyntaxError> = syntax_errors.iter().map(|error| syntax::explain(error, text)).collect();
+        errors.sort_by_key(|error| error.place);
+        errors.retain(|error| {
+            let line = lines.at(error.place.span().start);
+            let first_on_its_line = !broken.contains(&line);
+            broken.push(line);
+            first_on_its_line && beside_pasted(line)
+        });
+
+        self.found.retain(|finding| {
+            let line = lines.at(finding.place.span().start);
+            beside_pasted(line) && (broken.is_empty() || !finding.about_absence && !broken.contains(&line))
+        });
+        for error in errors {
+            self.mistake(error.place, error.text, error.help);
+        }
+        for block in pasted {
+            self.mistake(
+                Place::new(block),
+                "a key or certificate stands in this file itself: only the name of a file that holds it does",
+                "put it in a file of its own, readable by Portvakt alone, and name that file: for example `private_key_file = \"key.pem\"`",
+            );
+        }
+        self.found.sort_by_key(|finding| finding.place);
+        let source = Arc::new(Source::new(path.to_owned(), text, &self.secrets));
+        let mistakes = self.found.into_iter().map(|finding| finding.into_mistake(&source)).collect();
+        (mistakes, source)
+    }
+}
+
+impl Finding {
+    fn into_mistake(self, source: &Arc<Source>) -> Mistake {
+        let mistake = Mistake::new(self.severity, self.place, &self.text, &self.help, Arc::clone(source));
+        match self.other {
+            Some((place, label)) => mistake.with_other(place, &label),
+            None => mistake,
+        }
+    }
+}
+
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect())
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|start| *start <= offset)
+    }
+
+    fn touched_by(&self, span: &Range<usize>) -> Range<usize> {
+        self.at(span.start)..self.at(span.end) + 1
+    }
+}

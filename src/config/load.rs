@@ -1,0 +1,137 @@
+//! From the file's name to the whole configuration, or to everything that is wrong with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use toml::de::DeTable;
+
+use super::checks::Names;
+use super::findings::Findings;
+use super::integrations::Around;
+use super::mistake::{ConfigError, Mistake, Place, Severity, Source};
+use super::reader::{Field, Table};
+use super::sections::Environments;
+use super::{Caller, Config, Integration, callers, integrations, sections};
+
+const SERVER: Field = Field::new("server", "{ listen = \"127.0.0.1:8080\" }");
+const MANAGEMENT: Field = Field::new("management", "{ listen = \"127.0.0.1:9464\" }");
+const OUTBOUND: Field = Field::new("outbound", "{ deadline = \"8s\" }");
+const CACHE: Field = Field::new("cache", "{ max_tokens = 100_000 }");
+const ENVIRONMENT: Field = Field::new("environment", "{}");
+const INTEGRATION: Field = Field::new("integration", "[]");
+const CALLER: Field = Field::new("caller", "[]");
+
+impl Config {
+    /// Reads the file and everything that it names, and checks all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`] when the file itself cannot be read; otherwise [`ConfigError::Mistakes`] with all mistakes of
+    /// the file at once, its warnings among them.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), error };
+        let bytes = fs::read(path).map_err(unreadable)?;
+        let directory = directory_of(path).map_err(unreadable)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => read(path, &directory, &text),
+            Err(error) => Err(not_utf8(path, &error)),
+        }
+    }
+
+    /// A mistake that only shows later, when a key file is opened for example: at a place that this configuration came with.
+    pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
+        Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
+    }
+
+    /// The same for what does not stop the start.
+    pub fn warning(&self, place: Place, text: &str, help: &str) -> Mistake {
+        Mistake::new(Severity::Warning, place, text, help, Arc::clone(&self.source))
+    }
+}
+
+/// What relative paths in the file are relative to. Absolute, so that it still holds when the process changes its directory.
+fn directory_of(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    Ok(absolute.parent().unwrap_or(&absolute).to_owned())
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
+    let valid = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(error.as_bytes());
+    let source = Arc::new(Source::new(path.to_owned(), &text, &[]));
+    let place = Place::new(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
+    let mistake = Mistake::new(Severity::Error, place, "this is not UTF-8", "save the file as UTF-8 text", source);
+    ConfigError::from(vec![mistake])
+}
+
+fn read(path: &Path, directory: &Path, text: &str) -> Result<Config, ConfigError> {
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    let empty = DeTable::new();
+    let mut findings = Findings::default();
+    let parts = Parts::read(document.get_ref(), &empty, directory, &mut findings);
+    let (mistakes, source) = findings.conclude(path, text, &syntax_errors);
+    match parts {
+        Some(parts) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => Ok(parts.into_config(mistakes, source)),
+        _ => Err(ConfigError::from(mistakes)),
+    }
+}
+
+/// The file's tables, read.
+struct Parts {
+    server: super::Server,
+    management: super::Management,
+    outbound: super::Outbound,
+    cache: super::Cache,
+    integrations: Vec<Integration>,
+    callers: Vec<Caller>,
+}
+
+impl Parts {
+    /// `None`: there are mistakes. Integrations and callers with mistakes are left out.
+    fn read<'t>(document: &'t DeTable<'t>, empty: &'t DeTable<'t>, directory: &Path, findings: &mut Findings) -> Option<Self> {
+        let mut root = Table::new("the file", Place::new(0..0), document);
+        let server = root.section(SERVER, empty, findings);
+        let management = root.section(MANAGEMENT, empty, findings);
+        let listeners = sections::listeners(server, management, findings);
+        let outbound = root.section(OUTBOUND, empty, findings).and_then(|table| sections::outbound(table, directory, findings));
+        let cache = root.section(CACHE, empty, findings).and_then(|table| sections::cache(table, findings));
+        let environments = root.section(ENVIRONMENT, empty, findings).map(|table| Environments::read(table, findings)).unwrap_or_default();
+        let mut names = Names::default();
+        let integrations =
+            read_integrations(&mut root, &mut Around { directory, environments: &environments, names: &mut names }, findings);
+        let callers = read_callers(&mut root, directory, &mut names, findings);
+        names.check(findings);
+        root.finish(findings);
+        let (server, management) = listeners?;
+        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers })
+    }
+
+    fn into_config(self, warnings: Vec<Mistake>, source: Arc<Source>) -> Config {
+        let Self { server, management, outbound, cache, integrations, callers } = self;
+        Config { server, management, outbound, cache, integrations, callers, warnings, source }
+    }
+}
+
+fn read_integrations<'t>(root: &mut Table<'t>, around: &mut Around<'_, 't>, findings: &mut Findings) -> Vec<Integration> {
+    let Some(item) = root.optional(INTEGRATION) else {
+        let help = "write `[[integration]]`, with its name, client_id, environment and key";
+        findings.missing(root.place, "the file has no integration: there is nothing to get a token for", help);
+        return Vec::new();
+    };
+    let tables = item.tables(findings).unwrap_or_default();
+    tables.into_iter().filter_map(|table| integrations::integration(table, around, findings)).collect()
+}
+
+fn read_callers<'t>(root: &mut Table<'t>, directory: &Path, names: &mut Names<'t>, findings: &mut Findings) -> Vec<Caller> {
+    let Some(item) = root.optional(CALLER) else {
+        findings.missing(
+            root.place,
+            "the file has no caller: nobody could ask for a token",
+            "write `[[caller]]`, with its name, keys and what it may have",
+        );
+        return Vec::new();
+    };
+    let tables = item.tables(findings).unwrap_or_default();
+    tables.into_iter().filter_map(|table| callers::caller(table, directory, names, findings)).collect()
+}
