@@ -3,5 +3,10 @@
 //! The rooms, and who may call whom, are described in ARCHITECTURE.md:
 //! `commands` → `http` → `access`, `tokens` → `maskinporten`.
 
+pub mod access;
+pub mod commands;
 pub mod config;
+pub mod http;
 pub mod maskinporten;
+pub mod telemetry;
+pub mod tokens;

@@ -24,8 +24,7 @@ impl Digest {
 
     /// The first eight bytes, as a number.
     pub(super) fn prefix(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 
     /// 64 hexadecimal digits, as the operator's file has it.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::{Colours, ConfigError};
 use crate::telemetry::{LogFormat, start_logging};
 
 /// What is logged: a level, or `target=level` pairs. Info where it is not set.
@@ -61,7 +62,17 @@ impl Failure {
         Self::Failed
     }
 
-    /// The same, for what the operator wrote.
+    /// The mistakes of the operator's file, each with its line.
+    fn configuration(error: &ConfigError) -> Self {
+        let colours = match anstream::AutoStream::choice(&std::io::stderr()) {
+            anstream::ColorChoice::Never => Colours::Without,
+            _ => Colours::With,
+        };
+        anstream::eprintln!("{}", error.render(colours));
+        Self::Misused
+    }
+
+    /// The same as [`Failure::failed`], for what the operator wrote.
     fn misused(error: impl Display) -> Self {
         anstream::eprintln!("error: {error}");
         Self::Misused

@@ -1,9 +1,9 @@
 //! `portvakt serve`: runs the service until it is told to stop.
 
 use clap::Args;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::service::{self, Service};
+use super::service::{Service, StartError};
 use super::{ConfigArgument, Failure};
 use crate::config::Config;
 
@@ -14,8 +14,23 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config.config).map_err(Failure::misused)?;
-    let service = Service::start(config)?;
-    info!("listening on {}", service.tokens_address());
-    service::run_until_told_to_stop(service)
+    let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let service = Service::start(&config).map_err(|error| match error {
+        StartError::Configuration(error) => Failure::configuration(&error),
+        StartError::Outbound(_) => Failure::misused(error),
+        _ => Failure::failed(error),
+    })?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        tokens = %format_args!("http://{}", service.tokens_address()),
+        management = %format_args!("http://{}", service.management_address()),
+        integrations = config.integrations.len(),
+        callers = config.callers.len(),
+        "listening"
+    );
+    drop(config);
+    service.run().map_err(Failure::failed)
 }

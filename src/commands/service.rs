@@ -3,20 +3,22 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use actix_web::dev::ServerHandle;
 use secrecy::ExposeSecret;
 use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::access::{Access, CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
-use crate::config::{self, Config, KeySource, Mistake};
+use crate::config::{self, Config, ConfigError, KeySource};
 use crate::http::{Doors, Listener, ListenerError, Management};
 use crate::maskinporten::{
-    Certificate, Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, SigningKey,
+    Client, InvalidClient, KeyError, Origin, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, Scopes, SigningKey,
     TokenEndpointClient,
 };
 use crate::telemetry::Metrics;
@@ -44,8 +46,8 @@ struct Handles {
 #[derive(Debug, Error)]
 pub(super) enum StartError {
     /// Something that the file names cannot be used: as wrong as a mistake in the file itself.
-    #[error("{}", rendered(.0))]
-    Configuration(Vec<Mistake>),
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
     /// The outbound settings do not make a client.
     #[error("[outbound]: {0}")]
     Outbound(#[from] OutboundError),
@@ -59,18 +61,13 @@ pub(super) enum StartError {
     Metrics(#[from] crate::telemetry::MetricsError),
 }
 
-fn rendered(mistakes: &[Mistake]) -> String {
-    let texts: Vec<String> = mistakes.iter().map(|mistake| mistake.render(super::colours())).collect();
-    texts.join("\n\n")
-}
-
 impl Service {
     /// Opens the keys, takes the addresses, and begins to answer.
     pub(super) fn start(config: &Config) -> Result<Self, StartError> {
         let clients = clients(config)?;
-        let exchanger = exchanger(&config.outbound)?;
+        let endpoint = token_endpoint_client(&config.outbound)?;
         for client in &clients {
-            exchanger.prepare(client.environment())?;
+            endpoint.prepare(client.environment())?;
         }
         let tokens_listener = Listener::bind(config.server.listen)?;
         let management_listener = Listener::bind(config.management.listen)?;
@@ -87,11 +84,11 @@ impl Service {
                 .collect(),
             max_tokens: config.cache.max_tokens,
             deadline: config.outbound.deadline,
-            exchanger,
+            endpoint,
         };
         let metrics = Arc::new(Metrics::new()?);
         let token_service = Arc::new(TokenService::start(settings, &metrics)?);
-        let access = Access::new(callers(config, &token_service));
+        let access = Access::new(callers(config, &token_service.integrations().collect::<Vec<_>>()));
         let management = Arc::new(Management::new(Arc::clone(&token_service), Arc::clone(&metrics)));
         let doors = Arc::new(Doors::new(access, token_service, metrics, &names));
         let grace = config.server.shutdown_grace;
@@ -187,8 +184,8 @@ impl Signals {
 fn clients(config: &Config) -> Result<Vec<Client>, StartError> {
     let (mut clients, mut mistakes) = (Vec::with_capacity(config.integrations.len()), Vec::new());
     for integration in &config.integrations {
-        let opened = signing_key(&integration.key.source, SystemTime::now());
-        match opened.and_then(|key| Ok(client(integration, key)?)) {
+        let opened = signing_key(&integration.key.source, SystemTime::now()).map_err(|error| error.to_string());
+        match opened.and_then(|key| client(integration, key).map_err(|error| error.to_string())) {
             Ok(client) => {
                 announce(&integration.name, &client);
                 clients.push(client);
@@ -200,23 +197,22 @@ fn clients(config: &Config) -> Result<Vec<Client>, StartError> {
             )),
         }
     }
-    if mistakes.is_empty() { Ok(clients) } else { Err(StartError::Configuration(mistakes)) }
+    if mistakes.is_empty() { Ok(clients) } else { Err(ConfigError::from(mistakes).into()) }
 }
 
-fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, Unusable> {
-    let password = |password: &Option<SecretString>| password.as_ref().map(|password| password.expose_secret().to_owned()).map(Zeroizing::new);
+fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyError> {
     Ok(match source {
         KeySource::Pkcs12 { file, password, certificate_sha256 } => {
             SigningKey::from_pkcs12(file.contents.expose_secret(), password.expose_secret(), *certificate_sha256, now)?
         }
-        KeySource::Certificate { certificate, private_key, password: file } => SigningKey::from_certificate_pem(
+        KeySource::Certificate { certificate, private_key, password } => SigningKey::from_certificate_pem(
             certificate.contents.expose_secret(),
             private_key.contents.expose_secret(),
-            file.as_ref().map(ExposeSecret::expose_secret),
+            password.as_ref().map(ExposeSecret::expose_secret),
             now,
         )?,
-        KeySource::Registered { private_key, password: file, kid } => {
-            SigningKey::from_pem(private_key.contents.expose_secret(), file.as_ref().map(ExposeSecret::expose_secret), kid)?
+        KeySource::Registered { private_key, password, kid } => {
+            SigningKey::from_pem(private_key.contents.expose_secret(), password.as_ref().map(ExposeSecret::expose_secret), kid)?
         }
         KeySource::Jwk { file } => SigningKey::from_jwk(file.contents.expose_secret())?,
     })

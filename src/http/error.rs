@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::answer::JSON;
 use super::parameters::Absence;
 use crate::access::{Denial, Parameter};
-use crate::maskinporten::printable;
+use crate::maskinporten::{Code, printable};
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenError;
 
@@ -90,7 +90,7 @@ impl Problem {
         let body = Body {
             error: refusal.map_or(error, |refusal| &refusal.error),
             error_description: printable(&description, DESCRIPTION_LIMIT),
-            maskinporten_code: refusal.and_then(|refusal| refusal.code.as_ref()).map(|code| code.as_str()),
+            maskinporten_code: refusal.and_then(|refusal| refusal.code.as_ref()).map(Code::as_str),
             trace_id: refusal.and_then(|refusal| refusal.trace_id.as_deref()),
             error_uri: refusal.and_then(|refusal| refusal.error_uri.as_deref()),
         };
@@ -174,7 +174,7 @@ fn no_token(error: &TokenError) -> Row {
         TokenError::Deadline(_) => {
             unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON)
         }
-        TokenError::Signing(_) | TokenError::Defect => Problem::Defect.row(),
+        TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
     }
 }
 

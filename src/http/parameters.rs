@@ -276,7 +276,7 @@ fn within(text: &str, limit: usize, name: Name) -> Result<(), Problem> {
     Ok(())
 }
 
-fn digits<'a>(value: Value<'a>, name: Name, count: usize) -> Result<Option<Cow<'a, str>>, Problem> {
+fn digits(value: Value<'_>, name: Name, count: usize) -> Result<Option<Cow<'_, str>>, Problem> {
     match value.text {
         Some(text) if text.len() != count || !text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(Problem::Parameter(format!("{} is malformed: it is {count} digits, and nothing else.", name.as_str())))

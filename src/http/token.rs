@@ -7,6 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_core::Stream;
 
 use super::answer::granted;
 use super::credentials::api_key;

@@ -63,6 +63,6 @@ pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<
 }
 
 /// A dependency's trace level prints what passes through it, headers and bodies with secrets among it: only our own target reaches trace.
-fn dependencies_at_debug<S>() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<S>> {
+fn dependencies_at_debug() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     filter_fn(|metadata| *metadata.level() <= Level::DEBUG || metadata.target().starts_with(OURS)).with_max_level_hint(LevelFilter::TRACE)
 }

@@ -4,4 +4,6 @@ mod logging;
 mod metrics;
 
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
+pub use prometheus::Error as MetricsError;
+
 pub use metrics::{CallerMetrics, IntegrationMetrics, Metrics, RequestResult};

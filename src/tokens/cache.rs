@@ -69,11 +69,6 @@ impl TokenCache {
         }
     }
 
-    /// Whether this request's token is kept warm.
-    pub(super) fn is_prefetched(&self, request: &TokenRequest) -> bool {
-        self.prefetched.contains_key(request)
-    }
-
     /// How many tokens are held, about.
     pub(super) fn len(&self) -> u64 {
         let prefetched = self.prefetched.values().filter(|place| place.load().is_some()).count();

@@ -16,7 +16,7 @@ use super::cache::TokenCache;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, ExchangeError, Exchanger, SigningError, Validity};
+use crate::maskinporten::{Client, ExchangeError, GrantError, TokenEndpointClient, Validity};
 use crate::telemetry::{IntegrationMetrics, RequestResult};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
@@ -29,7 +29,7 @@ pub enum TokenError {
     #[error(transparent)]
     Exchange(#[from] Arc<ExchangeError>),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
-    #[error("the certificate of integration `{integration}` is valid from {} to {} only", .validity.not_before_text(), .validity.not_after_text())]
+    #[error("the certificate of integration {integration} is {validity}, and not now")]
     Certificate {
         /// Whose it is.
         integration: Arc<str>,
@@ -39,9 +39,9 @@ pub enum TokenError {
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
     #[error("no answer from Maskinporten within {} ms", .0.as_millis())]
     Deadline(Duration),
-    /// The key did not sign.
+    /// The request made no grant.
     #[error(transparent)]
-    Signing(#[from] Arc<SigningError>),
+    Grant(#[from] Arc<GrantError>),
     /// A defect of ours: the exchange ended without a result.
     #[error("the exchange ended without a result")]
     Defect,
@@ -145,12 +145,12 @@ impl Drop for OffTheTable {
 pub(super) struct Exchanges {
     runtime: Handle,
     signing: SigningPool,
-    exchanger: Exchanger,
+    endpoint: TokenEndpointClient,
 }
 
 impl Exchanges {
-    pub(super) fn new(runtime: Handle, signing: SigningPool, exchanger: Exchanger) -> Self {
-        Self { runtime, signing, exchanger }
+    pub(super) fn new(runtime: Handle, signing: SigningPool, endpoint: TokenEndpointClient) -> Self {
+        Self { runtime, signing, endpoint }
     }
 
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
@@ -205,14 +205,14 @@ impl Exchanges {
             Err(_) => return Err(TokenError::Defect),
         };
         let began = Instant::now();
-        match self.exchanger.exchange(integration.client.environment(), &grant).await {
+        match self.endpoint.exchange(integration.client.environment(), &grant).await {
             Ok(token) => {
                 integration.metrics.exchange_granted(started.elapsed());
                 let token = Token::new(token, began, kind == Kind::Fresh);
                 debug!(
                     integration = &*integration.name,
                     scope = request.scopes().as_str(),
-                    jti = grant.jti(),
+                    jti = %grant.jti(),
                     expires_in = token.expires_in(Instant::now()),
                     "token received"
                 );
@@ -227,14 +227,21 @@ impl Exchanges {
 }
 
 fn report(integration: &Integration, request: &TokenRequest, error: &ExchangeError, took: Duration) {
-    let result = if error.refusal().is_some() { RequestResult::Refused } else { RequestResult::Failed };
-    integration.metrics.exchange_failed(result, error.metric_code(), took);
+    let refusal = error.refusal();
+    let result = if refusal.is_some() { RequestResult::Refused } else { RequestResult::Failed };
+    // Only the catalogue's codes become label values.
+    let code = match refusal.and_then(|refusal| refusal.code.as_ref()) {
+        None => "none",
+        Some(code) => code.known().and_then(|known| known.code).unwrap_or("other"),
+    };
+    integration.metrics.exchange_failed(result, code, took);
     warn!(
         integration = &*integration.name,
         client_id = integration.client.client_id(),
         environment = integration.client.environment().name(),
         scope = request.scopes().as_str(),
-        trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+        code,
+        trace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()),
         %error,
         "no token"
     );

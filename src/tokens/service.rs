@@ -14,7 +14,7 @@ use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, Exchanger, Scopes};
+use crate::maskinporten::{Client, Scopes, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
 /// How often what has expired is let go of.
@@ -30,7 +30,7 @@ pub struct Settings {
     /// How long a caller waits at most.
     pub deadline: Duration,
     /// What grants are exchanged with.
-    pub exchanger: Exchanger,
+    pub endpoint: TokenEndpointClient,
 }
 
 /// One integration.
@@ -74,7 +74,7 @@ impl TokenService {
     /// [`StartError`] when the system gives no threads.
     pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
-        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.exchanger));
+        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.endpoint));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
         let share = settings.max_tokens.div_ceil(settings.integrations.len().max(1) as u64);
         let mut integrations = Vec::with_capacity(settings.integrations.len());
@@ -133,6 +133,11 @@ impl TokenService {
     pub async fn fresh_token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
         self.wait(self.exchanges.join(integration, request, &Purpose::Fresh)).await
+    }
+
+    /// The integrations, in the order in which they were given.
+    pub fn integrations(&self) -> impl Iterator<Item = IntegrationId> {
+        (0..).map(IntegrationId).take(self.integrations.len())
     }
 
     /// How many tokens are held, about.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::RngExt;
 
-use crate::maskinporten::AccessToken;
+use crate::maskinporten::{AccessToken, Scopes};
 
 /// With less than this left a token is not handed out unless nothing better can be had: it would not outlive the call that it is for.
 const TOO_SHORT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ impl Life {
 impl Token {
     /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
     pub(super) fn new(token: AccessToken, began: Instant, fresh: bool) -> Self {
-        let life = token.expires_in.map(|lifetime| Life::new(began, lifetime));
+        let life = token.expires_in().map(|lifetime| Life::new(began, lifetime));
         Self {
             token,
             life,
@@ -59,12 +59,12 @@ impl Token {
 
     /// The token's characters (RFC 6750 `b64token`), shared, not copied.
     pub fn access_token(&self) -> &Bytes {
-        &self.token.access_token
+        self.token.expose_secret()
     }
 
     /// The scopes that Maskinporten said the token has, when it said so.
     pub fn scope(&self) -> Option<&str> {
-        self.token.scope.as_deref()
+        self.token.scope().map(Scopes::as_str)
     }
 
     /// Whole seconds that are left, rounded down, at least 1. None when nobody knows.
