@@ -1,0 +1,1 @@
+portvakt-test-2048

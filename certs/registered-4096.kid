@@ -1,0 +1,1 @@
+portvakt-test-4096
