@@ -264,7 +264,7 @@ fn announce(name: &str, client: &Client) {
 }
 
 fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, InvalidClient> {
-    Client::new(integration.client_id.as_str(), integration.environment.clone(), integration.algorithm, integration.grant_lifetime, key)
+    Client::new(integration.client_id.as_str(), integration.environment.clone(), integration.algorithm, integration.grant_lifetime, Arc::new(key))
 }
 
 fn token_endpoint_client(outbound: &config::Outbound) -> Result<TokenEndpointClient, OutboundError> {

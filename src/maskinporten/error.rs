@@ -191,6 +191,14 @@ impl ExchangeError {
         }
     }
 
+    /// Maskinporten's refusal, if that is what it is.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Unreachable(_) | Self::Unavailable(_) | Self::NotOAuth(_) => None,
+        }
+    }
+
     /// What to do about it: whole sentences.
     pub fn remedy(&self) -> &'static str {
         match self {

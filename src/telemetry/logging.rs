@@ -42,7 +42,8 @@ pub enum InvalidLogFilter {
 /// [`InvalidLogFilter`] when the filter cannot be read, or the log was started before.
 pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<(), InvalidLogFilter> {
     let targets = match filter.map(str::trim).filter(|filter| !filter.is_empty()) {
-        None => Targets::new().with_default(Level::INFO),
+        // What libraries do is of interest when something is wrong with them.
+        None => Targets::new().with_target(OURS, Level::INFO).with_default(Level::WARN),
         Some(filter) => filter.parse().map_err(|error| InvalidLogFilter::Syntax(filter.to_owned(), error))?,
     };
     let terminal = io::stderr().is_terminal();
