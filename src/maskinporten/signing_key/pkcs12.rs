@@ -33,7 +33,8 @@ pub(super) fn open(bytes: &[u8], password: &str) -> Result<Contents, KeyError> {
     // For an empty password, PKCS12_parse tries both of its meanings, "" and none.
     let parsed = match with_legacy_if_needed(|| pkcs12.parse2(password))? {
         Ok(parsed) => parsed,
-        Err(error) if is_wrong_password(&error) => return Err(wrong_password()),
+        Err(error) if has_reason(&error, &["mac absent"]) => return Err(KeyError::MacMissing),
+        Err(error) if has_reason(&error, &WRONG_PASSWORD) => return Err(wrong_password()),
         Err(error) => return Err(KeyError::Unreadable { expected: Expected::Pkcs12, reason: reasons(&error) }),
     };
     // OpenSSL's own encoding of it has no oddities of BER outside of what the MAC covers. If what is in there cannot be
@@ -44,10 +45,11 @@ pub(super) fn open(bytes: &[u8], password: &str) -> Result<Contents, KeyError> {
     if contents.keys.is_empty() && !bags.is_empty() { Err(KeyError::KeyStaysLocked) } else { Ok(contents) }
 }
 
-fn is_wrong_password(error: &ErrorStack) -> bool {
-    // Without a MAC, a wrong password shows when something is decrypted.
-    let signs = ["mac verify failure", "bad decrypt", "pkcs12 cipherfinal error", "wrong final block length", "mac verify error"];
-    error.errors().iter().filter_map(openssl::error::Error::reason).any(|reason| signs.contains(&reason))
+/// OpenSSL's reasons. Without a MAC, a wrong password shows when something is decrypted.
+const WRONG_PASSWORD: [&str; 4] = ["mac verify failure", "bad decrypt", "pkcs12 cipherfinal error", "wrong final block length"];
+
+fn has_reason(error: &ErrorStack, reasons: &[&str]) -> bool {
+    error.errors().iter().filter_map(openssl::error::Error::reason).any(|reason| reasons.contains(&reason))
 }
 
 fn all(parsed: ParsedPkcs12_2, opened: Vec<PKey<Private>>) -> Contents {

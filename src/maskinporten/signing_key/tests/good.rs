@@ -34,7 +34,7 @@ fn public_pem(certificate: &str) -> Vec<u8> {
 #[case("pairs.p12", "virksomhet.pem")]
 #[case("pairs-legacy.p12", "virksomhet.pem")]
 #[case("keytool.p12", "virksomhet.pem")]
-#[case("no-mac.p12", "virksomhet.pem")]
+#[cfg_attr(feature = "vendored-openssl", case("no-mac.p12", "virksomhet.pem"))] // OpenSSL 3.0 opens none without a MAC
 #[case("no-encryption.p12", "virksomhet.pem")]
 #[case("old-form.p12", "old-form.pem")]
 #[case("commfides.p12", "commfides.pem")]

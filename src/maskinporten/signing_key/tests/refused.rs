@@ -55,7 +55,9 @@ fn a_wrong_password(#[case] name: &str, #[values("", "wrong", "Portvakt-test-1\n
 fn a_wrong_password_where_no_mac_tells_it() {
     for wrong in ["", "wrong"] {
         let error = SigningKey::from_pkcs12(&file("no-mac.p12"), wrong, None, now()).unwrap_err();
-        assert!(matches!(error, KeyError::WrongPassword { .. }), "{error}");
+        // The system's OpenSSL may be 3.0, which opens none without a MAC.
+        let too_old = cfg!(not(feature = "vendored-openssl")) && error == KeyError::MacMissing;
+        assert!(too_old || matches!(error, KeyError::WrongPassword { .. }), "{error}");
     }
 }
 
