@@ -287,3 +287,108 @@ fn moment(time: &Asn1TimeRef) -> Result<SystemTime, ErrorStack> {
     let moment = if seconds < 0 { SystemTime::UNIX_EPOCH.checked_sub(span) } else { SystemTime::UNIX_EPOCH.checked_add(span) };
     Ok(moment.unwrap_or(SystemTime::UNIX_EPOCH))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::x509::X509Name;
+    use rstest::rstest;
+
+    fn certificate(name: &str) -> Certificate {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("certs").join(name);
+        let x509 = X509::from_pem(&std::fs::read(path).unwrap()).unwrap();
+        Certificate::from_der(&x509.to_der().unwrap()).unwrap()
+    }
+
+    #[rstest]
+    #[case("virksomhet.pem", "991825827", Origin::Test, "digitalSignature")]
+    #[case("old-form.pem", "991825827", Origin::Test, "digitalSignature, nonRepudiation")]
+    #[case("commfides.pem", "991825827", Origin::Test, "digitalSignature, nonRepudiation")]
+    #[case("other-organisation.pem", "889640782", Origin::Test, "digitalSignature")]
+    #[case("seal.pem", "991825827", Origin::Test, "nonRepudiation")]
+    #[case("encryption.pem", "991825827", Origin::Test, "keyEncipherment, dataEncipherment")]
+    #[case("issuing.pem", "983163327", Origin::Test, "keyCertSign, cRLSign")]
+    fn the_facts(#[case] name: &str, #[case] organisation_number: &str, #[case] origin: Origin, #[case] usage: &str) {
+        let certificate = certificate(name);
+        assert_eq!(certificate.organisation_number(), Some(organisation_number));
+        assert_eq!(certificate.origin(), origin);
+        assert_eq!(certificate.key_usage().to_string(), usage);
+    }
+
+    #[test]
+    fn names_in_one_line() {
+        let new = certificate("virksomhet.pem");
+        let digdir = "C=NO, O=DIGITALISERINGSDIREKTORATET";
+        assert_eq!(new.subject(), format!("{digdir}, organizationIdentifier=NTRNO-991825827, CN=DIGITALISERINGSDIREKTORATET"));
+        let issuer = "C=NO, O=Portvakt test data, organizationIdentifier=NTRNO-983163327, CN=Buypass Class 3 Test4 CA G2 ST Business";
+        assert_eq!(new.issuer(), issuer);
+        let old = certificate("old-form.pem");
+        assert_eq!(old.subject(), format!("{digdir}, serialNumber=991825827, CN=DIGITALISERINGSDIREKTORATET"));
+        assert!(certificate("other-organisation.pem").subject().ends_with("CN=PRØVEDRIFT ÆØÅ AS"));
+    }
+
+    #[rstest]
+    #[case("virksomhet.pem", 1_735_689_600, 2_682_374_400)] // 2025-01-01, 2055-01-01
+    #[case("expired.pem", 1_577_836_800, 1_672_531_200)] // 2020-01-01, 2023-01-01
+    fn validity_to_the_second(#[case] name: &str, #[case] from: u64, #[case] until: u64) {
+        let certificate = certificate(name);
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(certificate.validity(), Validity { not_before: at(from), not_after: at(until) });
+        for (moment, state) in [
+            (from - 1, ValidityState::NotYetValid),
+            (from, ValidityState::Valid),
+            (until, ValidityState::Valid),
+            (until + 1, ValidityState::Expired),
+        ] {
+            assert_eq!(certificate.validity().at(at(moment)), state);
+            assert_eq!(certificate.is_valid_at(at(moment)), state == ValidityState::Valid);
+        }
+        assert_eq!(certificate.validity().at(SystemTime::UNIX_EPOCH), ValidityState::NotYetValid);
+    }
+
+    fn name(entries: &[(&str, &str)]) -> X509Name {
+        let mut builder = X509Name::builder().unwrap();
+        for (field, value) in entries {
+            builder.append_entry_by_text(field, value).unwrap();
+        }
+        builder.build()
+    }
+
+    #[rstest]
+    #[case(&[("O", "Buypass AS-983163327"), ("CN", "Buypass Class 3 Test4 CA 3")], Origin::Test)]
+    #[case(&[("O", "Buypass AS"), ("CN", "Buypass Class 3 Test4 CA G2 HT Business")], Origin::Test)]
+    #[case(&[("O", "Buypass AS-983163327"), ("CN", "Buypass Class 3 CA 3")], Origin::Production)]
+    #[case(&[("O", "Buypass AS"), ("CN", "Buypass Class 3 CA G2 ST Business")], Origin::Production)]
+    #[case(&[("O", "Commfides Norge AS"), ("CN", "Commfides Legal Person - G3 - TEST")], Origin::Test)]
+    #[case(&[("O", "Commfides Norge AS"), ("CN", "CPN Enterprise-Norwegian SHA256 CA - TEST2")], Origin::Test)]
+    #[case(&[("O", "Commfides Norge AS - 988 312 495"), ("CN", "CPN Enterprise-Norwegian SHA256 CA")], Origin::Production)]
+    #[case(&[("O", "Someone"), ("CN", "Their CA")], Origin::Unknown)]
+    #[case(&[], Origin::Unknown)]
+    fn test_or_production_by_the_issuer(#[case] issuer: &[(&str, &str)], #[case] origin: Origin) {
+        assert_eq!(Origin::of(&name(issuer)), origin);
+    }
+
+    #[rstest]
+    #[case(&[("organizationIdentifier", "NTRNO-991825827"), ("serialNumber", "889640782")], Some("991825827"))]
+    #[case(&[("serialNumber", "991825827")], Some("991825827"))]
+    #[case(&[("organizationIdentifier", "VATSE-991825827"), ("serialNumber", "991825827")], Some("991825827"))]
+    #[case(&[("organizationIdentifier", "991825827")], None)]
+    #[case(&[("organizationIdentifier", "NTRNO-99182582")], None)]
+    #[case(&[("serialNumber", "UN:NO-991825827")], None)]
+    #[case(&[("serialNumber", "99182582x")], None)]
+    #[case(&[("CN", "991825827")], None)]
+    fn organisation_numbers(#[case] subject: &[(&str, &str)], #[case] expected: Option<&str>) {
+        assert_eq!(organisation_number(&name(subject)).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_name_cannot_break_a_log_line_or_pass_for_two_parts() {
+        let line = one_line(&name(&[("CN", "A\nfake line\u{1b}[31m, O=Other")]));
+        assert_eq!(line, "CN=A\u{FFFD}fake line\u{FFFD}[31m\\, O=Other");
+    }
+
+    #[test]
+    fn what_is_no_certificate() {
+        assert!(Certificate::from_der(b"\x30\x03\x02\x01\x01").is_err());
+    }
+}

@@ -1,12 +1,12 @@
 //! The HTTP clients towards Maskinporten: proxy, trusted CAs, and limits of time.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use openssl::x509::X509;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Proxy, Url, redirect, retry, tls};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, Url, redirect, retry, tls};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -77,28 +77,16 @@ impl Default for OutboundSettings {
     }
 }
 
-/// The clients, each made when it is first needed: the system's CA store takes megabytes, and who only talks to a simulator needs none.
+/// The clients, each made when it is first needed, for each reads the system's CA store: 2 MB and some 30 ms.
 pub(super) struct Outbound {
     connect_timeout: Duration,
     attempt_timeout: Duration,
     proxy: Option<Proxy>,
     ca_certificates: Vec<Certificate>,
-    plain_loopback: OnceLock<Client>,
-    tls_loopback: OnceLock<Client>,
+    /// For this machine, never through a proxy.
+    loopback: OnceLock<Client>,
+    /// For all else.
     beyond: OnceLock<Client>,
-    /// Two that need the same client at once make it once.
-    making: Mutex<()>,
-}
-
-/// Which client an environment needs.
-#[derive(Clone, Copy)]
-enum Route {
-    /// Plain HTTP on this machine: no CA, no proxy.
-    PlainLoopback,
-    /// TLS on this machine: no proxy.
-    TlsLoopback,
-    /// Everything else: always TLS, as [`Environment`] sees to.
-    Beyond,
 }
 
 impl Outbound {
@@ -112,10 +100,8 @@ impl Outbound {
             attempt_timeout: settings.attempt_timeout,
             proxy: settings.proxy.as_ref().map(proxy).transpose()?,
             ca_certificates: settings.ca_certificates.as_deref().map(ca_certificates).transpose()?.unwrap_or_default(),
-            plain_loopback: OnceLock::new(),
-            tls_loopback: OnceLock::new(),
+            loopback: OnceLock::new(),
             beyond: OnceLock::new(),
-            making: Mutex::new(()),
         })
     }
 
@@ -127,35 +113,30 @@ impl Outbound {
         self.attempt_timeout
     }
 
-    /// The client for this environment's token endpoint.
+    /// The client for this environment's token endpoint. Two that need the same at once may both make it: the first one stays.
     pub(super) fn client(&self, environment: &Environment) -> Result<&Client, OutboundError> {
-        let route = match (environment.is_loopback(), environment.token_endpoint().starts_with("https:")) {
-            (true, false) => Route::PlainLoopback,
-            (true, true) => Route::TlsLoopback,
-            (false, _) => Route::Beyond,
-        };
-        let made = self.made(route);
-        if let Some(client) = made.get() {
+        let (slot, builder): (_, fn(&Self) -> ClientBuilder) =
+            if environment.is_loopback() { (&self.loopback, Self::direct) } else { (&self.beyond, Self::perhaps_through_a_proxy) };
+        if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = made.get() {
-            return Ok(client);
-        }
-        let client = self.make(route)?;
-        Ok(made.get_or_init(|| client))
+        let client = builder(self).build().map_err(|error| OutboundError::Client(innermost(&error)))?;
+        Ok(slot.get_or_init(|| client))
     }
 
-    fn made(&self, route: Route) -> &OnceLock<Client> {
-        match route {
-            Route::PlainLoopback => &self.plain_loopback,
-            Route::TlsLoopback => &self.tls_loopback,
-            Route::Beyond => &self.beyond,
+    fn direct(&self) -> ClientBuilder {
+        self.builder().no_proxy()
+    }
+
+    fn perhaps_through_a_proxy(&self) -> ClientBuilder {
+        match &self.proxy {
+            Some(proxy) => self.builder().proxy(proxy.clone()),
+            None => self.builder(),
         }
     }
 
-    fn make(&self, route: Route) -> Result<Client, OutboundError> {
-        let builder = Client::builder()
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
             .user_agent(concat!("portvakt/", env!("CARGO_PKG_VERSION")))
             .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]))
             .http1_only()
@@ -163,22 +144,11 @@ impl Outbound {
             // A grant can be used once: sending it again brings MP-012.
             .retry(retry::never())
             .tls_version_min(tls::Version::TLS_1_2)
+            .tls_certs_merge(self.ca_certificates.iter().cloned())
             .tcp_nodelay(true)
             .pool_idle_timeout(Duration::from_secs(30))
             .connect_timeout(self.connect_timeout)
-            .timeout(self.attempt_timeout);
-        let builder = match route {
-            Route::PlainLoopback => builder.no_proxy().tls_certs_only([]),
-            Route::TlsLoopback => builder.no_proxy().tls_certs_merge(self.ca_certificates.iter().cloned()),
-            Route::Beyond => {
-                let builder = builder.tls_certs_merge(self.ca_certificates.iter().cloned());
-                match &self.proxy {
-                    Some(proxy) => builder.proxy(proxy.clone()),
-                    None => builder,
-                }
-            }
-        };
-        builder.build().map_err(|error| OutboundError::Client(innermost(&error)))
+            .timeout(self.attempt_timeout)
     }
 }
 
@@ -306,6 +276,6 @@ mod tests {
         let loopback = Environment::custom("simulator", "http://127.0.0.1:8090/", "http://127.0.0.1:8090/token").unwrap();
         let first: *const Client = outbound.client(&loopback).unwrap();
         assert!(std::ptr::eq(first, outbound.client(&loopback).unwrap()));
-        assert!(outbound.tls_loopback.get().is_none() && outbound.beyond.get().is_none());
+        assert!(outbound.beyond.get().is_none());
     }
 }

@@ -55,6 +55,11 @@ pub enum KeyError {
         /// What OpenSSL says.
         reason: String,
     },
+    /// A PKCS#12 file without a MAC, and an OpenSSL that is too old to open one.
+    #[error(
+        "the PKCS#12 file has no MAC, and this OpenSSL opens none without: make one that has it: openssl pkcs12 -nomacver -in FILE -noenc | openssl pkcs12 -export -out NEW.p12"
+    )]
+    MacMissing,
     /// No private key in it.
     #[error(
         "there is no private key in it, and nothing can be signed without: export it again with its key (a .p12 file that was made for others to encrypt to has none)"

@@ -112,7 +112,10 @@ impl Jwk {
         }
         let [prime_1, prime_2, exponent_1, exponent_2, coefficient] =
             optional.map(|(name, member)| required(name, secret_text(member.as_ref())));
-        Ok(Rsa::from_private_components(modulus, exponent, private_exponent, prime_1?, prime_2?, exponent_1?, exponent_2?, coefficient?)?)
+        let key =
+            Rsa::from_private_components(modulus, exponent, private_exponent, prime_1?, prime_2?, exponent_1?, exponent_2?, coefficient?)?;
+        // With a wrong prime, OpenSSL still signs, by a slower way that it falls back to.
+        if key.check_key().unwrap_or(false) { Ok(key) } else { Err(KeyError::Inconsistent) }
     }
 }
 

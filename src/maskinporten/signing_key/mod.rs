@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, PKeyRef, Private};
+use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
 use openssl::sign::{Signer, Verifier};
 use serde_json::json;
 use thiserror::Error;
@@ -278,7 +278,7 @@ fn check_that_it_signs(key: &PKeyRef<Private>) -> Result<(), KeyError> {
     if verified.unwrap_or(false) { Ok(()) } else { Err(KeyError::Inconsistent) }
 }
 
-fn thumbprint(key: &PKeyRef<Private>) -> Result<String, ErrorStack> {
+fn thumbprint<T: HasPublic>(key: &PKeyRef<T>) -> Result<String, ErrorStack> {
     let rsa = key.rsa()?;
     let (e, n) = (URL_SAFE_NO_PAD.encode(rsa.e().to_vec()), URL_SAFE_NO_PAD.encode(rsa.n().to_vec()));
     // The members in this order, and nothing else (RFC 7638 section 3).

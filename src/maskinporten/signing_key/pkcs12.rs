@@ -5,7 +5,7 @@
 //! inside of encrypted content, where none of the usual programs puts them, are only found by `PKCS12_parse`: the first one.
 
 use der::asn1::{ObjectIdentifier, OctetString};
-use der::{Decode, EncodingRules, Header, Reader, SliceReader, Tag};
+use der::{Decode, EncodingRules, Header, Reader, SliceReader, Tag, TagNumber};
 use openssl::error::ErrorStack;
 use openssl::pkcs12::{ParsedPkcs12_2, Pkcs12};
 use openssl::pkey::{PKey, Private};
@@ -33,20 +33,23 @@ pub(super) fn open(bytes: &[u8], password: &str) -> Result<Contents, KeyError> {
     // For an empty password, PKCS12_parse tries both of its meanings, "" and none.
     let parsed = match with_legacy_if_needed(|| pkcs12.parse2(password))? {
         Ok(parsed) => parsed,
-        Err(error) if is_wrong_password(&error) => return Err(wrong_password()),
+        Err(error) if has_reason(&error, &["mac absent"]) => return Err(KeyError::MacMissing),
+        Err(error) if has_reason(&error, &WRONG_PASSWORD) => return Err(wrong_password()),
         Err(error) => return Err(KeyError::Unreadable { expected: Expected::Pkcs12, reason: reasons(&error) }),
     };
-    // Not readable here though OpenSSL could read it: then its one key has to do.
-    let bags = key_bags(bytes).unwrap_or_default();
+    // OpenSSL's own encoding of it has no oddities of BER outside of what the MAC covers. If what is in there cannot be
+    // read here though OpenSSL could, its one key has to do.
+    let bags = key_bags(&pkcs12.to_der()?).unwrap_or_default();
     let opened = bags.iter().filter_map(|bag| bag.open(password).ok()).collect::<Vec<_>>();
     let contents = all(parsed, opened);
     if contents.keys.is_empty() && !bags.is_empty() { Err(KeyError::KeyStaysLocked) } else { Ok(contents) }
 }
 
-fn is_wrong_password(error: &ErrorStack) -> bool {
-    // Without a MAC, a wrong password shows when something is decrypted.
-    let signs = ["mac verify failure", "bad decrypt", "pkcs12 cipherfinal error", "wrong final block length", "mac verify error"];
-    error.errors().iter().filter_map(openssl::error::Error::reason).any(|reason| signs.contains(&reason))
+/// OpenSSL's reasons. Without a MAC, a wrong password shows when something is decrypted.
+const WRONG_PASSWORD: [&str; 4] = ["mac verify failure", "bad decrypt", "pkcs12 cipherfinal error", "wrong final block length"];
+
+fn has_reason(error: &ErrorStack, reasons: &[&str]) -> bool {
+    error.errors().iter().filter_map(openssl::error::Error::reason).any(|reason| reasons.contains(&reason))
 }
 
 fn all(parsed: ParsedPkcs12_2, opened: Vec<PKey<Private>>) -> Contents {
@@ -89,10 +92,10 @@ impl KeyBag {
 
 fn key_bags(pfx: &[u8]) -> der::Result<Vec<KeyBag>> {
     let mut pfx = inside(pfx, Tag::Sequence)?;
-    pfx.tlv_bytes()?; // the version
+    next(&mut pfx)?; // the version
     let mut bags = Vec::new();
-    if let Some(authenticated_safe) = data(pfx.tlv_bytes()?)? {
-        for content_info in children(authenticated_safe.as_bytes(), Tag::Sequence)? {
+    if let Some(authenticated_safe) = data(next(&mut pfx)?)? {
+        for content_info in children(authenticated_safe.as_bytes())? {
             if let Some(safe_contents) = data(content_info)? {
                 collect(safe_contents.as_bytes(), MAX_DEPTH, &mut bags)?;
             }
@@ -107,47 +110,51 @@ fn data(content_info: &[u8]) -> der::Result<Option<OctetString>> {
     if ObjectIdentifier::decode(&mut content_info)? != DATA {
         return Ok(None);
     }
-    OctetString::decode(&mut explicit(content_info.tlv_bytes()?)?).map(Some)
+    OctetString::decode(&mut explicit(next(&mut content_info)?)?).map(Some)
 }
 
 fn collect(safe_contents: &[u8], depth: u8, bags: &mut Vec<KeyBag>) -> der::Result<()> {
-    for bag in children(safe_contents, Tag::Sequence)? {
+    for bag in children(safe_contents)? {
         let mut bag = inside(bag, Tag::Sequence)?;
         let kind = ObjectIdentifier::decode(&mut bag)?;
-        let mut value = explicit(bag.tlv_bytes()?)?;
+        let mut value = explicit(next(&mut bag)?)?;
         match kind {
-            KEY_BAG => bags.push(KeyBag::Plain(value.tlv_bytes()?.to_vec().into())),
-            SHROUDED_KEY_BAG => bags.push(KeyBag::Shrouded(value.tlv_bytes()?.to_vec())),
-            SAFE_CONTENTS_BAG if depth > 0 => collect(value.tlv_bytes()?, depth - 1, bags)?,
+            KEY_BAG => bags.push(KeyBag::Plain(next(&mut value)?.to_vec().into())),
+            SHROUDED_KEY_BAG => bags.push(KeyBag::Shrouded(next(&mut value)?.to_vec())),
+            SAFE_CONTENTS_BAG if depth > 0 => collect(next(&mut value)?, depth - 1, bags)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-/// BER, of which DER is a part: some programs write indefinite lengths (RFC 7292 section 4.1 asks for BER only).
-fn ber(bytes: &[u8]) -> der::Result<SliceReader<'_>> {
-    SliceReader::new_with_encoding_rules(bytes, EncodingRules::Ber)
-}
-
-/// A reader at the beginning of the content of a value.
+/// A reader at the beginning of the content of a value. BER, of which DER is a part, for RFC 7292 section 4.1 asks for no
+/// more, and some programs write indefinite lengths.
 fn inside(value: &[u8], tag: Tag) -> der::Result<SliceReader<'_>> {
-    let mut reader = ber(value)?;
+    let mut reader = SliceReader::new_with_encoding_rules(value, EncodingRules::Ber)?;
     Header::decode(&mut reader)?.tag().assert_eq(tag)?;
     Ok(reader)
 }
 
 /// A reader at the value that an explicit `[0]` wraps.
 fn explicit(value: &[u8]) -> der::Result<SliceReader<'_>> {
-    inside(value, Tag::ContextSpecific { constructed: true, number: der::TagNumber(0) })
+    inside(value, Tag::ContextSpecific { constructed: true, number: TagNumber(0) })
 }
 
-/// The values in a value, up to its end or its end-of-contents octets.
-fn children(value: &[u8], tag: Tag) -> der::Result<Vec<&[u8]>> {
-    let mut reader = inside(value, tag)?;
+/// The next value with its header. (`Reader::tlv_bytes` takes the header of an indefinite length for longer than it is.)
+fn next<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    let mut from_header = reader.clone();
+    let content = Header::decode(reader)?.length();
+    reader.read_slice(content)?;
+    from_header.read_slice((reader.position() - from_header.position())?)
+}
+
+/// The values in a sequence, up to its end or its end-of-contents octets.
+fn children(sequence: &[u8]) -> der::Result<Vec<&[u8]>> {
+    let mut reader = inside(sequence, Tag::Sequence)?;
     let mut children = Vec::new();
     while reader.peek_byte().is_some_and(|byte| byte != 0) {
-        children.push(reader.tlv_bytes()?);
+        children.push(next(&mut reader)?);
     }
     Ok(children)
 }
