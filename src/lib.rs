@@ -3,4 +3,6 @@
 //! The rooms, and who may call whom, are described in ARCHITECTURE.md:
 //! `commands` → `http` → `access`, `tokens` → `maskinporten`.
 
+pub mod commands;
 pub mod maskinporten;
+pub mod simulator;

@@ -1,3 +1,7 @@
 //! Arguments in, a command out, an error to an exit code. Nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portvakt::commands::run()
+}
