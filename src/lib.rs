@@ -8,5 +8,6 @@ pub mod commands;
 pub mod config;
 pub mod http;
 pub mod maskinporten;
+pub mod simulator;
 pub mod telemetry;
 pub mod tokens;

@@ -3,6 +3,7 @@
 mod api_key;
 mod serve;
 mod service;
+mod simulate;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ struct ConfigArgument {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
+    /// Run the Maskinporten simulator alone
+    Simulate(simulate::Arguments),
     /// Make API keys, and their digests for the configuration file
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -88,6 +91,7 @@ pub fn run() -> ExitCode {
     }
     exit_code(match command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::ApiKey(command) => api_key::run(&command),
     })
 }
