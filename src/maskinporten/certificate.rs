@@ -215,6 +215,11 @@ impl KeyUsage {
     pub fn may_sign(self) -> bool {
         self.digital_signature() || self.non_repudiation()
     }
+
+    /// Whether it says that it may issue other certificates, as a CA's does.
+    pub(super) fn may_issue(self) -> bool {
+        self.0.is_some_and(|usage| usage.contains(X509KeyUsage::KEY_CERT_SIGN))
+    }
 }
 
 impl fmt::Display for KeyUsage {

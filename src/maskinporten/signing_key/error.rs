@@ -31,7 +31,7 @@ pub enum KeyError {
     },
     /// The password does not open it.
     #[error(
-        "the password does not open it, or the file was changed since it was made{}: try it with `openssl pkcs12 -info -noout -in FILE` (PKCS#12) or `openssl pkey -noout -in FILE` (PEM)",
+        "the password does not open it, or the file was changed since it was made{}: try it with `openssl pkcs12 -info -noout -in FILE` (PKCS#12; old files need -legacy too) or `openssl pkey -noout -in FILE` (PEM)",
         .note.map(|note| format!(" ({note})")).unwrap_or_default()
     )]
     WrongPassword {

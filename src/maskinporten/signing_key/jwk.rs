@@ -50,7 +50,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<(PKey<Private>, String), KeyError> {
         Some(b'[') => return Err(defect("this is a list of JWKs: keep the one private JWK, without the square brackets")),
         _ => return Err(KeyError::OtherFile { expected: Expected::Jwk, found: FileKind::of(bytes) }),
     }
-    let jwk: Jwk = serde_json::from_slice(text).map_err(|error| not_a_jwk(text, &error))?;
+    let jwk: Jwk = serde_json::from_slice(text).map_err(|error| not_a_jwk(&error))?;
     jwk.check()?;
     let kid = jwk.kid.clone().ok_or(KeyError::Kid("the JWK has no `kid`"))?;
     Ok((PKey::from_rsa(jwk.rsa()?)?, kid))
@@ -61,12 +61,11 @@ fn defect(text: &str) -> KeyError {
 }
 
 /// serde's own message is not passed on: it shows values, and a value here can be the key.
-fn not_a_jwk(text: &[u8], error: &serde_json::Error) -> KeyError {
+fn not_a_jwk(error: &serde_json::Error) -> KeyError {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "ends too early: copy the file again",
         serde_json::error::Category::Data => "has a value of the wrong type there: a JWK's values are text (RFC 7518 section 6.3)",
-        _ if !text.ends_with(b"}") => "is not JSON there, or something follows the JWK",
-        _ => "is not JSON there",
+        _ => "is not JSON there, or something follows the JWK",
     };
     KeyError::Jwk(format!("a private JWK is expected, and this, at line {} column {}, {what}", error.line(), error.column()))
 }

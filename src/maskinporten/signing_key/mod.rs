@@ -39,7 +39,7 @@ pub use pairs::{Choice, PassedOver, PassedOverBecause};
 /// use portvakt::maskinporten::{Algorithm, SigningKey};
 /// # let pem = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/certs/registered-2048.pem")).unwrap();
 /// let key = SigningKey::from_pem(&pem, None, "my-kid")?;
-/// let grant = key.sign(Algorithm::Rs256, br#"{"iss":"a"}"#).unwrap();
+/// let grant = key.sign(Algorithm::Rs256, br#"{"iss":"my-client-id"}"#).unwrap();
 /// assert_eq!(grant.split('.').count(), 3);
 /// # Ok::<(), portvakt::maskinporten::KeyError>(())
 /// ```

@@ -229,11 +229,14 @@ fn kind(id: Id) -> &'static str {
     }
 }
 
+/// Those that a key can be meant for: not the CAs of the chain.
 fn list(certificates: &[X509]) -> Result<String, KeyError> {
     let mut lines = Vec::new();
     for x509 in certificates {
         let certificate = Certificate::read(x509)?;
-        lines.push(format!("{}, sha256 {}", certificate.subject(), hex::encode(certificate.sha256())));
+        if certificates.len() == 1 || !certificate.key_usage().may_issue() {
+            lines.push(format!("{}, sha256 {}", certificate.subject(), hex::encode(certificate.sha256())));
+        }
     }
     Ok(lines.join("; "))
 }

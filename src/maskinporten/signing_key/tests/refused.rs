@@ -32,6 +32,7 @@ fn a_key_of_another_certificate() {
         let error = result.unwrap_err();
         assert!(matches!(error, KeyError::KeyOfAnother { .. }), "{error}");
         assert!(error.to_string().contains("NTRNO-991825827") && error.to_string().contains(&hex::encode(sha256("virksomhet.pem"))));
+        assert!(!error.to_string().contains(&hex::encode(sha256("issuing.pem"))), "the chain is not what the key is for");
     }
 }
 
