@@ -58,7 +58,9 @@ fn check(key: &str) -> Result<(), &'static str> {
     } else if key.trim() != key || key.contains(char::is_control) {
         Err("the key begins or ends with a space, or holds a line break or another control character, which no header can carry")
     } else if has_wrong_checksum(key) {
-        Err("the key begins as ours do, but its checksum does not fit: a character is missing or mistyped. Copy it again from where it was shown")
+        Err(
+            "the key begins as ours do, but its checksum does not fit: a character is missing or mistyped. Copy it again from where it was shown",
+        )
     } else {
         Ok(())
     }

@@ -27,7 +27,6 @@ struct Arguments {
     /// What log lines look like: text on a terminal and json elsewhere, unless said here
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-
 }
 
 /// Where the operator's file is.

@@ -234,7 +234,14 @@ fn announce(name: &str, client: &Client) {
     let (key, environment) = (client.key(), client.environment());
     let (client_id, environment_name) = (client.client_id(), environment.name());
     let Some(certificate) = key.certificate() else {
-        info!(integration = name, client_id, environment = environment_name, kid = key.kid(), bits = key.bits(), "signs with a registered key");
+        info!(
+            integration = name,
+            client_id,
+            environment = environment_name,
+            kid = key.kid(),
+            bits = key.bits(),
+            "signs with a registered key"
+        );
         return;
     };
     info!(
@@ -264,7 +271,13 @@ fn announce(name: &str, client: &Client) {
 }
 
 fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, InvalidClient> {
-    Client::new(integration.client_id.as_str(), integration.environment.clone(), integration.algorithm, integration.grant_lifetime, Arc::new(key))
+    Client::new(
+        integration.client_id.as_str(),
+        integration.environment.clone(),
+        integration.algorithm,
+        integration.grant_lifetime,
+        Arc::new(key),
+    )
 }
 
 fn token_endpoint_client(outbound: &config::Outbound) -> Result<TokenEndpointClient, OutboundError> {

@@ -109,17 +109,17 @@ impl Problem {
             Self::UnknownManagementPath => {
                 row(404, "invalid_request", "There is nothing at this path. Here are /health/live, /health/ready and /metrics.")
             }
-            Self::MethodNotAllowed { allow } => {
-                row(405, "invalid_request", format!("This method is not taken here. Use one of: {allow}."))
-                    .with(ALLOW, HeaderValue::from_static(allow))
-            }
+            Self::MethodNotAllowed { allow } => row(405, "invalid_request", format!("This method is not taken here. Use one of: {allow}."))
+                .with(ALLOW, HeaderValue::from_static(allow)),
             Self::HeadTooLarge => row(
                 431,
                 "invalid_request",
                 "The head of the request is larger than 32 KiB, has more than 64 fields, or a target over 8 KiB. Send only what is needed.",
             ),
             Self::BodyTooLarge => row(413, "invalid_request", "The body is larger than 64 KiB. Send the request without a body."),
-            Self::BodyBroken => row(400, "invalid_request", "The body of the request could not be read to its end. Send the request without a body."),
+            Self::BodyBroken => {
+                row(400, "invalid_request", "The body of the request could not be read to its end. Send the request without a body.")
+            }
             Self::ApiKeysDiffer => row(
                 400,
                 "invalid_request",
@@ -129,10 +129,13 @@ impl Problem {
                 "The API key {absence}. Send it as X-Gravitee-Api-Key, X-API-Key or Authorization: Bearer; in the gateway it is API property maskinporten_api_key{}.",
                 if *absence == Absence::NotSent { "" } else { ", which is probably not set" }
             )),
-            Self::UnknownApiKey => {
-                unauthorized("The API key is not known here, or no longer valid. Check that it is the one that was given out for this service.".to_owned())
+            Self::UnknownApiKey => unauthorized(
+                "The API key is not known here, or no longer valid. Check that it is the one that was given out for this service."
+                    .to_owned(),
+            ),
+            Self::Network => {
+                row(403, "access_denied", "This caller may not ask from this network. Ask whoever runs this service to allow it.")
             }
-            Self::Network => row(403, "access_denied", "This caller may not ask from this network. Ask whoever runs this service to allow it."),
             Self::BodyNotTaken => row(
                 400,
                 "invalid_request",
@@ -154,7 +157,9 @@ impl Problem {
                 row(403, "access_denied", format!("This caller must give {} with these scopes.", parameter.name()))
             }
             Self::NoToken(error) => no_token(error),
-            Self::Defect => row(500, "server_error", "Portvakt failed: this is a defect. Tell whoever runs this service, with the X-Request-Id."),
+            Self::Defect => {
+                row(500, "server_error", "Portvakt failed: this is a defect. Tell whoever runs this service, with the X-Request-Id.")
+            }
         }
     }
 }
@@ -168,12 +173,8 @@ fn no_token(error: &TokenError) -> Row {
         // The error is Maskinporten's own, see Problem::answer.
         TokenError::Exchange(error) if error.refusal().is_some() => row(502, "invalid_grant", error.to_string()),
         TokenError::Exchange(error) => unavailable(503, error.to_string(), error.retry_after().unwrap_or(RETRY_SOON)),
-        TokenError::Certificate { .. } => {
-            unavailable(503, format!("{error}. Whoever runs this service must renew it."), RETRY_WHEN_MENDED)
-        }
-        TokenError::Deadline(_) => {
-            unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON)
-        }
+        TokenError::Certificate { .. } => unavailable(503, format!("{error}. Whoever runs this service must renew it."), RETRY_WHEN_MENDED),
+        TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
     }
 }

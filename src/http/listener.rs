@@ -57,15 +57,10 @@ impl Listener {
         let server = HttpServer::new(move || {
             let doors = Arc::clone(&doors);
             // One entrance instead of actix's router: every answer, for an unknown path too, is made in one place.
-            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Arc::clone(&doors), request, payload)))
+            App::new()
+                .default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Arc::clone(&doors), request, payload)))
         });
-        Ok(server
-            .keep_alive(KEEP_ALIVE)
-            .backlog(BACKLOG)
-            .disable_signals()
-            .shutdown_timeout(whole_seconds(grace))
-            .listen(self.0)?
-            .run())
+        Ok(server.keep_alive(KEEP_ALIVE).backlog(BACKLOG).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
     }
 
     /// Answers the operator's questions, on a thread of its own.

@@ -299,7 +299,9 @@ fn authorization_details(value: Value<'_>) -> Result<Option<AuthorizationDetails
     let Some(text) = value.text else { return Ok(None) };
     within(&text, AUTHORIZATION_DETAILS_LIMIT, Name::AuthorizationDetails)?;
     AuthorizationDetails::parse(&text).map(Some).map_err(|error| {
-        Problem::Parameter(format!("authorization_details is malformed: {error}. Send a JSON array of objects, each with its type (RFC 9396)."))
+        Problem::Parameter(format!(
+            "authorization_details is malformed: {error}. Send a JSON array of objects, each with its type (RFC 9396)."
+        ))
     })
 }
 
@@ -307,7 +309,9 @@ fn resources(mut headers: Vec<Cow<'_, str>>, mut query: Vec<Cow<'_, str>>) -> Re
     headers.sort_unstable();
     query.sort_unstable();
     if !headers.is_empty() && !query.is_empty() && headers != query {
-        return Err(Problem::Parameter("resource is given as header and in the query, with different values. Send it in one place.".to_owned()));
+        return Err(Problem::Parameter(
+            "resource is given as header and in the query, with different values. Send it in one place.".to_owned(),
+        ));
     }
     let all = if headers.is_empty() { query } else { headers };
     if all.len() > RESOURCES_LIMIT {
@@ -316,7 +320,9 @@ fn resources(mut headers: Vec<Cow<'_, str>>, mut query: Vec<Cow<'_, str>>) -> Re
     for resource in &all {
         within(resource, RESOURCE_LIMIT, Name::Resource)?;
         if !is_absolute_uri(resource) {
-            return Err(Problem::Parameter("resource is malformed: it is an absolute URI without a fragment (RFC 8707 section 2).".to_owned()));
+            return Err(Problem::Parameter(
+                "resource is malformed: it is an absolute URI without a fragment (RFC 8707 section 2).".to_owned(),
+            ));
         }
     }
     Ok(all.into_iter().map(Cow::into_owned).collect())
@@ -328,5 +334,7 @@ fn is_absolute_uri(text: &str) -> bool {
     scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
         && !rest.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
 }

@@ -27,7 +27,9 @@ pub enum LogFormat {
 #[derive(Debug, Error)]
 pub enum InvalidLogFilter {
     /// Not of the form `level` or `target=level,target=level`.
-    #[error("PORTVAKT_LOG is `{0}`, which is not a log filter: write a level (error, warn, info, debug, trace) or `portvakt=debug,hyper=info` ({1})")]
+    #[error(
+        "PORTVAKT_LOG is `{0}`, which is not a log filter: write a level (error, warn, info, debug, trace) or `portvakt=debug,hyper=info` ({1})"
+    )]
     Syntax(String, ParseError),
     /// Called twice in one process.
     #[error("the log was started already")]

@@ -154,11 +154,7 @@ impl Metrics {
 impl CallerMetrics {
     fn new(token_requests: &IntCounterVec, caller: &str, integration: &str) -> Self {
         let counter = |result: RequestResult| token_requests.with_label_values(&[caller, integration, result.name()]);
-        Self {
-            granted: counter(RequestResult::Granted),
-            refused: counter(RequestResult::Refused),
-            failed: counter(RequestResult::Failed),
-        }
+        Self { granted: counter(RequestResult::Granted), refused: counter(RequestResult::Refused), failed: counter(RequestResult::Failed) }
     }
 
     /// Counts one token request.

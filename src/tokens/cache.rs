@@ -42,11 +42,7 @@ impl TokenCache {
     pub(super) fn new(capacity: u64, prefetched: impl IntoIterator<Item = TokenRequest>) -> Self {
         Self {
             prefetched: prefetched.into_iter().map(|request| (request, ArcSwapOption::empty())).collect(),
-            asked_for: Cache::builder()
-                .max_capacity(capacity)
-                .eviction_policy(EvictionPolicy::lru())
-                .expire_after(AtItsOwnTime)
-                .build(),
+            asked_for: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).expire_after(AtItsOwnTime).build(),
         }
     }
 

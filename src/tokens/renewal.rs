@@ -104,7 +104,9 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
     let mut attempt = 0;
     let Some(expires_at) = token.expires_at() else { return };
     loop {
-        let Err(error) = exchanges.join(&integration, &request, &Purpose::Renewal(Some(Arc::clone(&token)))).outcome().await else { return };
+        let Err(error) = exchanges.join(&integration, &request, &Purpose::Renewal(Some(Arc::clone(&token)))).outcome().await else {
+            return;
+        };
         let left = expires_at.saturating_duration_since(Instant::now());
         if left.is_zero() {
             warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");

@@ -243,7 +243,14 @@ mod tests {
 
     fn parts() -> impl Strategy<Value = Parts> {
         let few = prop::collection::vec("[ab]", 1..3);
-        (0..2u32, few.clone(), prop::collection::vec("[ab]", 0..3), prop::option::of("[12]"), prop::option::of("[12]"), prop::option::of("[12]"))
+        (
+            0..2u32,
+            few.clone(),
+            prop::collection::vec("[ab]", 0..3),
+            prop::option::of("[12]"),
+            prop::option::of("[12]"),
+            prop::option::of("[12]"),
+        )
     }
 
     fn made(parts: &Parts) -> TokenRequest {

@@ -48,13 +48,7 @@ impl Token {
     /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
     pub(super) fn new(token: AccessToken, began: Instant, fresh: bool) -> Self {
         let life = token.expires_in().map(|lifetime| Life::new(began, lifetime));
-        Self {
-            token,
-            life,
-            fresh_since: fresh.then(Instant::now),
-            served: AtomicBool::new(false),
-            renewal_taken: AtomicBool::new(false),
-        }
+        Self { token, life, fresh_since: fresh.then(Instant::now), served: AtomicBool::new(false), renewal_taken: AtomicBool::new(false) }
     }
 
     /// The token's characters (RFC 6750 `b64token`), shared, not copied.

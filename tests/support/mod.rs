@@ -1,5 +1,5 @@
 //! The real binary on free ports, the simulator as Maskinporten, and ways to talk to them.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::pedantic, reason = "each test binary uses its part of what stands here")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
 use openssl::x509::X509;
 use portvakt::simulator::{ClientSettings, Delegation, RegisteredKey, Settings, Simulator};
 use serde_json::Value;
@@ -373,6 +374,6 @@ pub fn read_answer(connection: &mut TcpStream) -> String {
 /// The claims of a token, not verified.
 pub fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
-    let bytes = josekit::util::decode_base64_urlsafe_no_pad(payload).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
