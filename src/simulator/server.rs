@@ -40,6 +40,7 @@ pub(super) fn serve(listener: TcpListener, core: Arc<Core>) -> io::Result<(Serve
     let server = HttpServer::new(move || App::new().app_data(core.clone()).configure(routes))
         .workers(2)
         .keep_alive(Duration::from_secs(75))
+        .h1_allow_half_closed(false) // else a client that has given up on what hangs would stay connected for ever
         .on_connect(move |stream, kept| Connection::open(stream, kept, &counting))
         .disable_signals()
         .listen(listener)?

@@ -192,7 +192,8 @@ impl RegisteredKey {
     ///
     /// [`InvalidKey`] says what the text is instead.
     pub fn from_jwk(text: &str) -> Result<Self, InvalidKey> {
-        let jwk: OneOrMany = serde_json::from_str(text).map_err(|error| InvalidKey::NotAJwk(error.to_string()))?;
+        let jwk: OneOrMany = serde_json::from_str(text)
+            .map_err(|_| InvalidKey::NotAJwk("one of them is missing, or it is not JSON with just one key".to_owned()))?;
         let (OneOrMany::One(jwk) | OneOrMany::Many([jwk])) = jwk;
         if jwk.d.is_some() {
             return Err(InvalidKey::Private);

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use portvakt::simulator::{ClientSettings, Settings, Simulator, StartError};
+use portvakt::simulator::{ClientSettings, RegisteredKey, Settings, Simulator, StartError};
 
 use crate::grants::{CERTIFICATE_CLIENT, Draft, KEY_CLIENT, answer, cert_file, exchange, http, registered};
 
@@ -55,7 +55,7 @@ fn all_that_a_client_can_be_is_read() {
     assert_eq!((scopes[0].granted, scopes[0].lifetime), (true, None));
     assert_eq!((scopes[1].granted, scopes[1].lifetime, scopes[1].integration_types.len()), (false, Some(7200), 1));
     assert_eq!((delegations[0].consumer_org.as_str(), delegations[0].scopes.len()), ("889640782", 0));
-    let expires = format!("{:?}", keys.iter().map(|key| key.expires()).collect::<Vec<_>>());
+    let expires = format!("{:?}", keys.iter().map(RegisteredKey::expires).collect::<Vec<_>>());
     assert!(expires.contains("1801440000") && expires.contains("1801393200"), "the end of the day in UTC, and a moment: {expires}");
 }
 

@@ -18,6 +18,18 @@ fn remove(draft: &mut Draft, claim: &str) {
     draft.claims.remove(claim).unwrap();
 }
 
+fn claim(draft: &mut Draft, name: &str, value: impl Into<Value>) {
+    draft.claim(name, value);
+}
+
+fn header(draft: &mut Draft, name: &str, value: impl Into<Value>) {
+    draft.header(name, value);
+}
+
+fn times(draft: &mut Draft, issued_at: i64, expires_at: i64) {
+    draft.claim("iat", issued_at).claim("exp", expires_at);
+}
+
 fn sign_with_certificate(draft: &mut Draft, name: &str) {
     draft.header("x5c", x5c(&format!("{name}.pem")));
     draft.key = private_key(&format!("{name}.key"));
@@ -49,7 +61,7 @@ fn details(draft: &mut Draft, details: Value) {
 
 /// Broken by the client with a virksomhetssertifikat.
 const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
-    ("another aud", Rule::WrongAudience, |draft| drop(draft.claim("aud", "https://test.maskinporten.no/"))),
+    ("another aud", Rule::WrongAudience, |draft| claim(draft, "aud", "https://test.maskinporten.no/")),
     ("aud without its slash", Rule::WrongAudience, |draft| {
         let issuer = draft.claims["aud"].as_str().unwrap().trim_end_matches('/').to_owned();
         draft.claim("aud", issuer);
@@ -66,45 +78,45 @@ const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
         let both = json!([draft.claims["aud"], "https://maskinporten.no/"]);
         draft.claim("aud", both);
     }),
-    ("aud as a number", Rule::MalformedValue, |draft| drop(draft.claim("aud", 1))),
+    ("aud as a number", Rule::MalformedValue, |draft| claim(draft, "aud", 1)),
     ("no aud", Rule::MissingClaim, |draft| remove(draft, "aud")),
-    ("an unknown client", Rule::ClientNotFound, |draft| drop(draft.claim("iss", "nobody"))),
+    ("an unknown client", Rule::ClientNotFound, |draft| claim(draft, "iss", "nobody")),
     ("no iss", Rule::MissingClaim, |draft| remove(draft, "iss")),
     ("a line break behind iss", Rule::MalformedValue, |draft| {
         let client_id = format!("{}\n", draft.claims["iss"].as_str().unwrap());
         draft.claim("iss", client_id);
     }),
-    ("iat 15 s ahead", Rule::IssuedInTheFuture, |draft| drop(draft.claim("iat", now() + 15).claim("exp", now() + 60))),
-    ("iat 15 s ago", Rule::IssuedTooLongAgo, |draft| drop(draft.claim("iat", now() - 15).claim("exp", now() + 60))),
-    ("iat as text", Rule::MalformedValue, |draft| drop(draft.claim("iat", now().to_string()))),
+    ("iat 15 s ahead", Rule::IssuedInTheFuture, |draft| times(draft, now() + 15, now() + 60)),
+    ("iat 15 s ago", Rule::IssuedTooLongAgo, |draft| times(draft, now() - 15, now() + 60)),
+    ("iat as text", Rule::MalformedValue, |draft| claim(draft, "iat", now().to_string())),
     ("no iat", Rule::MissingClaim, |draft| remove(draft, "iat")),
-    ("121 s", Rule::LivesTooLong, |draft| drop(draft.claim("iat", now()).claim("exp", now() + 122))),
-    ("exp before iat", Rule::LivesTooLong, |draft| drop(draft.claim("exp", now() - 5))),
-    ("the farthest numbers", Rule::IssuedInTheFuture, |draft| drop(draft.claim("iat", i64::MAX).claim("exp", i64::MIN))),
-    ("expired", Rule::Expired, |draft| drop(draft.claim("iat", now() - 60).claim("exp", now() - 1))),
+    ("121 s", Rule::LivesTooLong, |draft| times(draft, now(), now() + 122)),
+    ("exp before iat", Rule::LivesTooLong, |draft| claim(draft, "exp", now() - 5)),
+    ("the farthest numbers", Rule::IssuedInTheFuture, |draft| times(draft, i64::MAX, i64::MIN)),
+    ("expired", Rule::Expired, |draft| times(draft, now() - 60, now() - 1)),
     ("no exp", Rule::MissingClaim, |draft| remove(draft, "exp")),
     ("no jti", Rule::MissingClaim, |draft| remove(draft, "jti")),
-    ("an empty jti", Rule::MalformedValue, |draft| drop(draft.claim("jti", ""))),
+    ("an empty jti", Rule::MalformedValue, |draft| claim(draft, "jti", "")),
     ("no scope", Rule::NoScope, |draft| remove(draft, "scope")),
-    ("an empty scope", Rule::NoScope, |draft| drop(draft.claim("scope", " "))),
-    ("a scope with a line break", Rule::MalformedValue, |draft| drop(draft.claim("scope", "a:b\n"))),
-    ("two spaces between scopes", Rule::MalformedValue, |draft| drop(draft.claim("scope", "a:b  a:c"))),
-    ("a scope that is not registered", Rule::ScopeNotRegistered, |draft| drop(draft.claim("scope", "a:b x:y"))),
+    ("an empty scope", Rule::NoScope, |draft| claim(draft, "scope", " ")),
+    ("a scope with a line break", Rule::MalformedValue, |draft| claim(draft, "scope", "a:b\n")),
+    ("two spaces between scopes", Rule::MalformedValue, |draft| claim(draft, "scope", "a:b  a:c")),
+    ("a scope that is not registered", Rule::ScopeNotRegistered, |draft| claim(draft, "scope", "a:b x:y")),
     ("an organisation that has delegated nothing", Rule::NotDelegated, |draft| {
         draft.claim("scope", "a:delegated").claim("consumer_org", "999888777");
     }),
-    ("a scope that it has not delegated", Rule::NotDelegated, |draft| drop(draft.claim("consumer_org", "889640782"))),
-    ("its own organisation as consumer", Rule::OwnConsumerOrg, |draft| drop(draft.claim("consumer_org", ORGANISATION))),
-    ("a consumer of 8 digits", Rule::MalformedValue, |draft| drop(draft.claim("consumer_org", "88964078"))),
+    ("a scope that it has not delegated", Rule::NotDelegated, |draft| claim(draft, "consumer_org", "889640782")),
+    ("its own organisation as consumer", Rule::OwnConsumerOrg, |draft| claim(draft, "consumer_org", ORGANISATION)),
+    ("a consumer of 8 digits", Rule::MalformedValue, |draft| claim(draft, "consumer_org", "88964078")),
     ("two consumers", Rule::TwoConsumers, |draft| {
         draft.claim("scope", "a:delegated").claim("consumer_org", "889640782").claim("iss_onbehalfof", "x");
     }),
-    ("a pid of 10 digits", Rule::MalformedValue, |draft| drop(draft.claim("pid", "1234567890"))),
-    ("a pid with a letter", Rule::MalformedValue, |draft| drop(draft.claim("pid", "1234567890a"))),
-    ("a pid as a number", Rule::MalformedValue, |draft| drop(draft.claim("pid", 12_345_678_901_i64))),
-    ("resource as text", Rule::MalformedValue, |draft| drop(draft.claim("resource", "https://api.example.no"))),
-    ("resource without any", Rule::MalformedValue, |draft| drop(draft.claim("resource", json!([])))),
-    ("resource with a number", Rule::MalformedValue, |draft| drop(draft.claim("resource", json!([1])))),
+    ("a pid of 10 digits", Rule::MalformedValue, |draft| claim(draft, "pid", "1234567890")),
+    ("a pid with a letter", Rule::MalformedValue, |draft| claim(draft, "pid", "1234567890a")),
+    ("a pid as a number", Rule::MalformedValue, |draft| claim(draft, "pid", 12_345_678_901_i64)),
+    ("resource as text", Rule::MalformedValue, |draft| claim(draft, "resource", "https://api.example.no")),
+    ("resource without any", Rule::MalformedValue, |draft| claim(draft, "resource", json!([]))),
+    ("resource with a number", Rule::MalformedValue, |draft| claim(draft, "resource", json!([1]))),
     ("details that are no array", Rule::MalformedValue, |draft| details(draft, json!({"type": "urn:altinn:systemuser"}))),
     ("details without any", Rule::InvalidDetailsValue, |draft| details(draft, json!([]))),
     ("details of an unknown type", Rule::UnknownDetailsType, |draft| details(draft, json!([{"type": "urn:other"}]))),
@@ -127,14 +139,14 @@ const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
     ("a consent without a UUID", Rule::InvalidDetailsValue, |draft| {
         details(draft, json!([{"type": "urn:altinn:consent", "id": "1", "from": "urn:altinn:person:identifier-no:12345678901"}]));
     }),
-    ("a claim that nobody knows", Rule::UnknownClaim, |draft| drop(draft.claim("sub", "me"))),
-    ("PS256", Rule::Algorithm, |draft| drop(draft.header("alg", "PS256"))),
-    ("none", Rule::Algorithm, |draft| drop(draft.header("alg", "none"))),
-    ("HS256", Rule::Algorithm, |draft| drop(draft.header("alg", "HS256"))),
-    ("an extension in crit", Rule::MalformedValue, |draft| drop(draft.header("crit", json!(["b64"])))),
+    ("a claim that nobody knows", Rule::UnknownClaim, |draft| claim(draft, "sub", "me")),
+    ("PS256", Rule::Algorithm, |draft| header(draft, "alg", "PS256")),
+    ("none", Rule::Algorithm, |draft| header(draft, "alg", "none")),
+    ("HS256", Rule::Algorithm, |draft| header(draft, "alg", "HS256")),
+    ("an extension in crit", Rule::MalformedValue, |draft| header(draft, "crit", json!(["b64"]))),
     ("another algorithm than alg says", Rule::InvalidSignature, |draft| draft.digest = MessageDigest::sha512()),
     ("another key than the certificate's", Rule::InvalidSignature, |draft| draft.key = private_key("other-organisation.key")),
-    ("kid and x5c", Rule::TwoKeysNamed, |draft| drop(draft.header("kid", "portvakt-test-2048"))),
+    ("kid and x5c", Rule::TwoKeysNamed, |draft| header(draft, "kid", "portvakt-test-2048")),
     ("neither kid nor x5c", Rule::NoKeyNamed, |draft| drop(draft.header.remove("x5c"))),
     ("a kid where none is registered", Rule::InvalidSignature, |draft| {
         draft.header.remove("x5c");
@@ -144,7 +156,7 @@ const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
         let leaf = draft.header["x5c"][0].clone();
         draft.header("x5c", leaf);
     }),
-    ("x5c without any", Rule::MalformedX5c, |draft| drop(draft.header("x5c", json!([])))),
+    ("x5c without any", Rule::MalformedX5c, |draft| header(draft, "x5c", json!([]))),
     ("x5c with a line break", Rule::MalformedX5c, |draft| {
         let leaf = format!("{}\n", draft.header["x5c"][0].as_str().unwrap());
         draft.header("x5c", json!([leaf]));
@@ -153,7 +165,7 @@ const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
         let leaf = draft.header["x5c"][0].as_str().unwrap().replace('+', "-").replace('/', "_");
         draft.header("x5c", json!([leaf]));
     }),
-    ("x5c that is no certificate", Rule::MalformedX5c, |draft| drop(draft.header("x5c", json!(["AAAA"])))),
+    ("x5c that is no certificate", Rule::MalformedX5c, |draft| header(draft, "x5c", json!(["AAAA"]))),
     ("a chain from its end", Rule::InvalidCertificate, |draft| {
         let chain: Vec<Value> = draft.header["x5c"].as_array().unwrap().iter().rev().cloned().collect();
         draft.header("x5c", chain);
@@ -169,9 +181,9 @@ const BY_CERTIFICATE: &[(&str, Rule, Break)] = &[
 /// Broken by the client with a registered key.
 const BY_KEY: &[(&str, Rule, Break)] = &[
     ("another key", Rule::InvalidSignature, |draft| draft.key = private_key("registered-4096.pem")),
-    ("an unknown kid", Rule::InvalidSignature, |draft| drop(draft.header("kid", "other"))),
-    ("a kid with a line break", Rule::MalformedValue, |draft| drop(draft.header("kid", "portvakt-test-2048\n"))),
-    ("a kid that is no text", Rule::MalformedValue, |draft| drop(draft.header("kid", 1))),
+    ("an unknown kid", Rule::InvalidSignature, |draft| header(draft, "kid", "other")),
+    ("a kid with a line break", Rule::MalformedValue, |draft| header(draft, "kid", "portvakt-test-2048\n")),
+    ("a kid that is no text", Rule::MalformedValue, |draft| header(draft, "kid", 1)),
     ("an expired key", Rule::ExpiredKey, |draft| {
         draft.header("kid", "portvakt-test-4096");
         draft.key = private_key("registered-4096.pem");
@@ -182,9 +194,9 @@ const BY_KEY: &[(&str, Rule, Break)] = &[
         sign_with_certificate(draft, "virksomhet");
     }),
     ("both", Rule::TwoKeysNamed, |draft| sign_with_certificate(draft, "virksomhet")),
-    ("the other client's ID", Rule::InvalidSignature, |draft| drop(draft.claim("iss", crate::grants::CERTIFICATE_CLIENT))),
-    ("a scope that is not granted", Rule::ScopeNotGranted, |draft| drop(draft.claim("scope", "k:not-granted"))),
-    ("a scope for another integration type", Rule::IntegrationType, |draft| drop(draft.claim("scope", "k:login k:b"))),
+    ("the other client's ID", Rule::InvalidSignature, |draft| claim(draft, "iss", crate::grants::CERTIFICATE_CLIENT)),
+    ("a scope that is not granted", Rule::ScopeNotGranted, |draft| claim(draft, "scope", "k:not-granted")),
+    ("a scope for another integration type", Rule::IntegrationType, |draft| claim(draft, "scope", "k:login k:b")),
 ];
 
 #[tokio::test]
