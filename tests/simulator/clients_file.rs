@@ -144,7 +144,9 @@ fn portvakt(arguments: &[&str]) -> Command {
 #[tokio::test]
 async fn the_command_says_what_it_does_and_ends_on_sigterm() {
     let file = quickstart();
-    let mut running = Running(portvakt(&["simulate", "--listen", "127.0.0.1:0", "--clients", file.to_str().unwrap()]).spawn().unwrap());
+    let mut running = Running(
+        portvakt(&["simulate", "--log-format", "text", "--listen", "127.0.0.1:0", "--clients", file.to_str().unwrap()]).spawn().unwrap(),
+    );
     let mut log = BufReader::new(running.0.stderr.take().unwrap());
     let mut read_until = |expected: &str| {
         let mut line = String::new();
