@@ -209,7 +209,7 @@ proptest! {
 
 #[test]
 fn what_is_nested_without_end_does_not_exhaust_the_stack() {
-    const DEPTH: usize = 10_000;
+    const DEPTH: usize = 100_000;
     let workbench = Workbench::new();
     for text in [
         format!("a = {}", "[".repeat(DEPTH)),
