@@ -105,12 +105,17 @@ fn digest_in_file(item: Item<'_>, findings: &mut Findings) -> Option<[u8; 32]> {
         findings.secret(item.place);
         return None;
     };
-    let digest = digest::from_hex(text);
-    let mistake = match digest {
-        Some(digest) if digest == digest::of(b"") => "this is the digest of an empty text, not of a key".to_owned(),
-        Some(digest) => return Some(digest),
-        None if text.starts_with("pv_") => "this is an API key itself: only its digest belongs here".to_owned(),
-        None => format!("`sha256` is not a digest: that has 64 hex digits, and this has {} characters", text.chars().count()),
+    if let Some(digest) = digest::from_hex(text) {
+        let usable = digest != digest::of(b"");
+        if !usable {
+            findings.mistake(item.place, "this is the digest of an empty text, not of a key", HASH_IT);
+        }
+        return usable.then_some(digest);
+    }
+    let mistake = if text.starts_with("pv_") {
+        "this is an API key itself: only its digest belongs here".to_owned()
+    } else {
+        format!("`sha256` is not a digest: that has 64 hex digits, and this has {} characters", text.chars().count())
     };
     findings.secret(item.place);
     findings.mistake(item.place, mistake, HASH_IT);
@@ -138,7 +143,7 @@ fn digest_of_file(item: Item<'_>, directory: &Path, findings: &mut Findings) -> 
 
 fn networks(item: Item<'_>, findings: &mut Findings) -> Vec<ipnet::IpNet> {
     let Some(texts) = item.texts(findings) else { return Vec::new() };
-    if texts.is_empty() && item.list(findings).is_some_and(|list| list.is_empty()) {
+    if texts.is_empty() {
         findings.mistake(
             item.place,
             "`networks` is empty, and nobody can ask from nowhere",

@@ -65,8 +65,8 @@ impl<'t> Names<'t> {
                 let pairs = [
                     (integration.name, earlier.name, "two integrations are called"),
                     (integration.client_id, earlier.client_id, "two integrations have the client ID"),
-                    (integration.name, earlier.client_id, "an integration is called as another one's client ID,"),
-                    (integration.client_id, earlier.name, "an integration's client ID is another one's name,"),
+                    (integration.name, earlier.client_id, "an integration's name is another one's client ID:"),
+                    (integration.client_id, earlier.name, "an integration's client ID is another one's name:"),
                 ];
                 for (this, other, what) in pairs {
                     let (Some((this, place)), Some((other, first))) = (this, other) else { continue };
@@ -106,6 +106,9 @@ impl<'t> Names<'t> {
     }
 
     fn check_rules(&self, findings: &mut Findings) {
+        if self.integrations.is_empty() {
+            return; // which is said already
+        }
         let known: Vec<&str> = self.integrations.iter().filter_map(|integration| integration.name).map(|(name, _)| name).collect();
         for (name, place) in &self.rules {
             if known.contains(name) {

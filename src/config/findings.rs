@@ -61,24 +61,15 @@ impl Findings {
     pub(super) fn conclude(mut self, path: &Path, text: &str, syntax_errors: &[toml::de::Error]) -> (Vec<Mistake>, Arc<Source>) {
         let lines = Lines::of(text);
         let pasted = masking::pem_blocks(text);
-        let pasted_lines: Vec<Range<usize>> = pasted.iter().map(|block| lines.touched_by(block)).collect();
+        let pasted_lines: Vec<Range<usize>> = pasted.iter().map(|block| lines.shared_with(block, text)).collect();
         let beside_pasted = |line: usize| !pasted_lines.iter().any(|touched| touched.contains(&line));
-
-        let mut broken: Vec<usize> = Vec::new();
-        let mut errors: Vec<syntax::SyntaxError> = syntax_errors.iter().map(|error| syntax::explain(error, text)).collect();
-        errors.sort_by_key(|error| error.place);
-        errors.retain(|error| {
-            let line = lines.at(error.place.span().start);
-            let first_on_its_line = !broken.contains(&line);
-            broken.push(line);
-            first_on_its_line && beside_pasted(line)
-        });
+        let (errors, broken) = one_per_line(syntax_errors, text, &lines);
 
         self.found.retain(|finding| {
             let line = lines.at(finding.place.span().start);
             beside_pasted(line) && (broken.is_empty() || !finding.about_absence && !broken.contains(&line))
         });
-        for error in errors {
+        for error in errors.into_iter().filter(|error| beside_pasted(lines.at(error.place.span().start))) {
             self.mistake(error.place, error.text, error.help);
         }
         for block in pasted {
@@ -105,6 +96,16 @@ impl Finding {
     }
 }
 
+/// The first error of each line, for one cause seldom has one; and the lines that have any.
+fn one_per_line(syntax_errors: &[toml::de::Error], text: &str, lines: &Lines) -> (Vec<syntax::SyntaxError>, Vec<usize>) {
+    let mut errors: Vec<syntax::SyntaxError> = syntax_errors.iter().map(|error| syntax::explain(error, text)).collect();
+    errors.sort_by_key(|error| error.place);
+    let broken: Vec<usize> = errors.iter().map(|error| lines.at(error.place.span().start)).collect();
+    errors.dedup_by_key(|error| lines.at(error.place.span().start));
+    errors.dedup_by(|error, earlier| error.text == earlier.text && syntax::repeats_itself(&error.text));
+    (errors, broken)
+}
+
 /// Where the lines of a text begin.
 struct Lines(Vec<usize>);
 
@@ -117,7 +118,11 @@ impl Lines {
         self.0.partition_point(|start| *start <= offset)
     }
 
-    fn touched_by(&self, span: &Range<usize>) -> Range<usize> {
-        self.at(span.start)..self.at(span.end) + 1
+    /// The lines of a block, and the one before when the block begins its line: there stands the key that it belongs to.
+    fn shared_with(&self, block: &Range<usize>, text: &str) -> Range<usize> {
+        let first = self.at(block.start);
+        let line_start = first.checked_sub(1).and_then(|index| self.0.get(index)).copied().unwrap_or_default();
+        let alone = text.get(line_start..block.start).is_some_and(|before| before.trim().is_empty());
+        first.saturating_sub(usize::from(alone))..self.at(block.end) + 1
     }
 }

@@ -102,7 +102,7 @@ fn prefetches(item: Item<'_>, findings: &mut Findings) -> Vec<Prefetch> {
         let Some(prefetch) = prefetch(item, findings) else { continue };
         match found.iter().find(|(earlier, _)| *earlier == prefetch) {
             Some((_, first)) => {
-                findings.conflict(item.place, "this token is kept warm already", "leave one of the two out", (*first, "here"))
+                findings.conflict(item.place, "this token is kept warm already", "leave one of the two out", (*first, "the other one"));
             }
             None => found.push((prefetch, item.place)),
         }
@@ -184,10 +184,12 @@ fn key(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<Key>
         kid: table.optional(KID),
         certificate_sha256: table.optional(CERTIFICATE_SHA256),
     };
-    table.finish(findings);
+    if !table.finish(findings) {
+        return None; // an unknown key may be what the form lacks
+    }
     let form = items.form(item.place, findings)?;
     items.refuse_strangers(&form, findings);
-    let source = items.read(form, directory, findings)?;
+    let source = items.read(&form, directory, findings)?;
     Some(Key { source, place: item.place })
 }
 
@@ -227,10 +229,10 @@ impl<'t> KeyItems<'t> {
         }
     }
 
-    fn read(&self, form: KeyForm<'_>, directory: &Path, findings: &mut Findings) -> Option<KeySource> {
+    fn read(&self, form: &KeyForm<'_>, directory: &Path, findings: &mut Findings) -> Option<KeySource> {
         let password = self.password.map_or(Some(None), |item| secret_files::password(item, directory, findings).map(Some));
         let secret = |item: Item<'_>, findings: &mut Findings| -> Option<File> { secret_files::secret(item, directory, findings) };
-        match form {
+        match *form {
             KeyForm::Pkcs12(item) => {
                 let file = secret(item, findings);
                 let chosen = self.certificate_sha256.map_or(Some(None), |item| certificate_sha256(item, findings).map(Some));

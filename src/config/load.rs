@@ -119,7 +119,7 @@ fn read_integrations<'t>(root: &mut Table<'t>, around: &mut Around<'_, 't>, find
         findings.missing(root.place, "the file has no integration: there is nothing to get a token for", help);
         return Vec::new();
     };
-    let tables = item.tables(findings).unwrap_or_default();
+    let tables = item.tables(findings);
     tables.into_iter().filter_map(|table| integrations::integration(table, around, findings)).collect()
 }
 
@@ -132,6 +132,6 @@ fn read_callers<'t>(root: &mut Table<'t>, directory: &Path, names: &mut Names<'t
         );
         return Vec::new();
     };
-    let tables = item.tables(findings).unwrap_or_default();
+    let tables = item.tables(findings);
     tables.into_iter().filter_map(|table| callers::caller(table, directory, names, findings)).collect()
 }

@@ -51,6 +51,7 @@ fn end_of_pem(text: &str, start: usize) -> usize {
 pub(super) fn masked(text: &str, secrets: &[Range<usize>]) -> String {
     let mut ranges = secrets.to_vec();
     ranges.extend(secret_values(text));
+    ranges.extend(pasted_api_keys(text));
     ranges.extend(anywhere(text));
     overwrite(text, &ranges)
 }
@@ -91,19 +92,61 @@ fn url_credentials(text: &str) -> Vec<Range<usize>> {
 }
 
 /// The values of `name = value` where the name says that the value is a secret, and of `sha256` when the value is no digest:
-/// then it is most likely the API key itself.
+/// then it is most likely the API key itself. Of `key` too, when it is a text and not a table.
 fn secret_values(text: &str) -> Vec<Range<usize>> {
     let assignments = text.match_indices('=').map(|(index, _)| index);
     let values = assignments.filter_map(|equals| {
         let name = name_before(text.get(..equals)?);
+        if !(is_secret_name(name) || matches!(name, "sha256" | "key")) {
+            return None;
+        }
         let rest = text.get(equals + 1..)?;
         let start = equals + 1 + (rest.len() - rest.trim_start_matches([' ', '\t']).len());
         let value = literal(text, start);
         let shown = text.get(value.clone())?;
-        let no_digest = matches!(name, "sha256" | "certificate_sha256") && !is_quoted_digest(shown);
-        (is_secret_name(name) || no_digest).then_some(value)
+        let secret = match name {
+            "sha256" => !is_quoted_digest(shown),
+            "key" => shown.starts_with(['"', '\'']),
+            _ => true,
+        };
+        secret.then_some(value)
     });
     values.filter(|value| !value.is_empty()).collect()
+}
+
+/// Texts right in a list `keys = […]`, where tables with digests belong: most likely the API keys themselves.
+fn pasted_api_keys(text: &str) -> Vec<Range<usize>> {
+    let lists = text.match_indices('[').map(|(index, _)| index);
+    let lists = lists.filter(|start| {
+        let before = text.get(..*start).map(str::trim_end).and_then(|before| before.strip_suffix('='));
+        before.is_some_and(|before| name_before(before) == "keys")
+    });
+    lists.flat_map(|start| texts_of_list(text, start + 1)).collect()
+}
+
+/// The texts of a list that are not inside a table; an unclosed list ends where the next key's value begins.
+fn texts_of_list(text: &str, start: usize) -> Vec<Range<usize>> {
+    let mut texts = Vec::new();
+    let mut depth = 0_usize;
+    let mut from = start;
+    while let Some(character) = text.get(from..).and_then(|rest| rest.chars().next()) {
+        match character {
+            ']' | '=' if depth == 0 => break,
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            '"' | '\'' => {
+                let range = literal(text, from);
+                from = range.end;
+                if depth == 0 {
+                    texts.push(range);
+                }
+                continue;
+            }
+            _ => {}
+        }
+        from += character.len_utf8();
+    }
+    texts
 }
 
 fn is_quoted_digest(literal: &str) -> bool {
@@ -194,6 +237,9 @@ mod tests {
     #[case("proxy = \"http://me:hunter2@proxy:3128\"", "proxy = \"http://**********@proxy:3128\"")]
     #[case("issuer = \"https://a/\" # a@b", "issuer = \"https://a/\" # a@b")]
     #[case("k = '-----BEGIN X-----\nMIIE\n-----END X-----'\nb = 1", "k = '*****************\n****\n***************'\nb = 1")]
+    #[case("keys = [\"hunter2\", { file = \"a\" }, 'b']", "keys = [*********, { file = \"a\" }, ***]")]
+    #[case("keys = [\n  \"hunter2\",\nmay = \"b\"", "keys = [\n  *********,\nmay = \"b\"")]
+    #[case("key = 'hunter2'", "key = *********")]
     #[case("k = '-----BEGIN X-----\nMIIE", "k = '*****************\n****")]
     #[case("# no -----BEGIN here\nb = 1", "# no -----BEGIN here\nb = 1")]
     fn what_looks_like_a_secret_is_masked(#[case] text: &str, #[case] expected: &str) {
@@ -209,13 +255,13 @@ mod tests {
     proptest! {
         #[test]
         fn places_stay_where_they_are(text in any::<String>(), start in 0_usize..40, length in 0_usize..40) {
-            let shown = masked(&text, &[start..start + length]);
+            let shown = masked(&text, std::slice::from_ref(&(start..start + length)));
             prop_assert_eq!(shown.len(), text.len());
             prop_assert_eq!(shown.matches('\n').count(), text.matches('\n').count());
         }
 
         #[test]
-        fn text_with_the_signs_of_secrets_makes_nothing_panic(text in "(-----BEGIN|-----END|-----|pv_[a-z0-9]{8}|://|@|=|password|sha256|\"|'|\"\"\"|\n|#|ø| |\\\\){0,30}") {
+        fn text_with_the_signs_of_secrets_makes_nothing_panic(text in "(keys? = \\[|\\{|\\}|\\]|-----BEGIN|-----END|-----|pv_[a-z0-9]{8}|://|@|=|password|sha256|\"|'|\"\"\"|\n|#|ø| |\\\\){0,30}") {
             prop_assert_eq!(masked(&text, &[]).len(), text.len());
         }
     }

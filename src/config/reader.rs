@@ -90,30 +90,40 @@ impl<'t> Table<'t> {
         tables
     }
 
-    /// Reports every key that was not asked for.
-    pub(super) fn finish(self, findings: &mut Findings) {
+    /// Reports every key that was not asked for. Says whether there was none.
+    pub(super) fn finish(self, findings: &mut Findings) -> bool {
+        let mut all_known = true;
         for (key, value) in self.entries {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
                 continue;
             }
+            all_known = false;
             let place = Place::new(key.span());
-            if masking::is_secret_name(name) {
+            if masking::is_secret_name(name) && !self.is_nearly_a_file(name) {
                 findings.secret(Place::new(value.span()));
-                findings.mistake(
-                    place,
-                    format!("`{}`: a secret is never in this file, only the name of a file that holds it", quotable(name)),
-                    self.secret_help(name),
-                );
+                let text = format!("`{}`: a secret is never in this file, only the name of a file that holds it", quotable(name));
+                findings.mistake(place, text, self.secret_help(name));
             } else {
                 findings.mistake(place, format!("unknown key `{}` in {}", quotable(name), self.title), self.known_help(name));
             }
         }
+        all_known
+    }
+
+    /// Names of files, ours: what such a name holds is no secret.
+    fn files(&self) -> Vec<&'static str> {
+        self.known.iter().copied().filter(|known| known.ends_with("file")).collect()
+    }
+
+    /// `pasword_file`, `private_key_fil`
+    fn is_nearly_a_file(&self, name: &str) -> bool {
+        const TYPING_ERRORS: usize = 2;
+        self.files().iter().any(|file| strsim::damerau_levenshtein(name, file) <= TYPING_ERRORS)
     }
 
     fn secret_help(&self, name: &str) -> String {
-        let files: Vec<&str> = self.known.iter().copied().filter(|known| known.ends_with("file")).collect();
-        match nearest(&format!("{name}_file"), &files) {
+        match nearest(&format!("{name}_file"), &self.files()) {
             Some(field) => format!("put it in a file of its own, readable by Portvakt alone, and write `{field} = \"FILE\"`"),
             None => "put it in a file of its own, readable by Portvakt alone, and name that file where it is used".to_owned(),
         }
@@ -216,22 +226,23 @@ impl<'t> Item<'t> {
         table
     }
 
-    /// A `[[table]]` that may stand in the file several times.
-    pub(super) fn tables(&self, findings: &mut Findings) -> Option<Vec<Table<'t>>> {
+    /// A `[[table]]` that may stand in the file several times. A single `[table]` is noted, and read all the same.
+    pub(super) fn tables(&self, findings: &mut Findings) -> Vec<Table<'t>> {
         let title = format!("[[{}]]", self.field.name);
-        let tables: Option<Vec<_>> = self.value.as_array().and_then(|array| {
-            let tables =
-                array.iter().map(|value| value.get_ref().as_table().map(|entries| Table::new(&title, Place::new(value.span()), entries)));
-            tables.collect()
-        });
-        if tables.is_none() {
+        let elements = match self.value {
+            DeValue::Array(array) => array.iter().map(|value| (Place::new(value.span()), value.get_ref())).collect(),
+            value => vec![(self.place, value)],
+        };
+        let all_tables = self.value.is_array() && elements.iter().all(|(_, value)| value.is_table());
+        if !all_tables {
             findings.mistake(
                 self.place,
-                format!("`{}` must be a list of tables, and this is {}", self.field.name, kind(self.value)),
+                format!("`{}` must be a list of tables, and this is not", self.field.name),
                 format!("write `{title}`, with double brackets, on a line of its own before each one"),
             );
         }
-        tables
+        let tables = elements.into_iter().filter_map(|(place, value)| Some(Table::new(&title, place, value.as_table()?)));
+        tables.collect()
     }
 }
 
@@ -239,7 +250,8 @@ impl<'t> Item<'t> {
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
@@ -264,7 +276,14 @@ pub(super) fn listed(names: &[&str]) -> String {
 /// A text of the file as a message can quote it: on one line, and not endless.
 pub(super) fn quotable(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for character in text.chars().take(LONGEST) {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
     if text.chars().count() > LONGEST {
         shown.push('…');
     }

@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::mistake::Place;
 use super::reader::{Field, Item, Table, listed, nearest, quotable};
 use super::{Cache, Management, Outbound, Proxy, Server, secret_files, values};
-use crate::maskinporten::Environment;
+use crate::maskinporten::{Environment, InvalidEnvironment};
 
 const LISTEN: Field = Field::new("listen", "\"127.0.0.1:8080\"");
 const SHUTDOWN_GRACE: Field = Field::new("shutdown_grace", "\"30s\"");
@@ -82,30 +82,20 @@ pub(super) fn outbound(mut table: Table<'_>, directory: &Path, findings: &mut Fi
     let attempt_timeout = wait(ATTEMPT_TIMEOUT, DEFAULT_ATTEMPT_TIMEOUT);
     let deadline = wait(DEADLINE, DEFAULT_DEADLINE);
     let proxy = proxy(&mut table, directory, findings);
-    let ca_file = table.optional(CA_FILE).map_or(Some(None), |item| secret_files::public(item, directory, findings).map(Some));
+    let ca_file = table.optional(CA_FILE).and_then(|item| secret_files::public(item, directory, findings));
     table.finish(findings);
-    Some(Outbound {
-        connect_timeout: connect_timeout?,
-        attempt_timeout: attempt_timeout?,
-        deadline: deadline?,
-        proxy: proxy?,
-        ca_file: ca_file?,
-    })
+    Some(Outbound { connect_timeout: connect_timeout?, attempt_timeout: attempt_timeout?, deadline: deadline?, proxy, ca_file })
 }
 
-/// The outer `None`: there was a mistake. The inner one: no proxy.
-fn proxy(table: &mut Table<'_>, directory: &Path, findings: &mut Findings) -> Option<Option<Proxy>> {
+/// A mistake reads as no proxy; the file is refused anyway.
+fn proxy(table: &mut Table<'_>, directory: &Path, findings: &mut Findings) -> Option<Proxy> {
     let (url, user, password) = (table.optional(PROXY), table.optional(PROXY_USER), table.optional(PROXY_PASSWORD_FILE));
     if let (None, Some(item)) = (url, user.or(password)) {
         findings.missing(item.place, format!("`{}` without `proxy`", item.field.name), PROXY.help());
     }
     let credentials = proxy_credentials(user, password, directory, findings);
-    let url = url.map(|item| proxy_url(item, findings));
-    match (url, credentials?) {
-        (Some(None), _) | (None, Some(_)) => None,
-        (Some(Some(url)), credentials) => Some(Some(Proxy { url, credentials })),
-        (None, None) => Some(None),
-    }
+    let url = url.and_then(|item| proxy_url(item, findings))?;
+    Some(Proxy { url, credentials })
 }
 
 fn proxy_url(item: Item<'_>, findings: &mut Findings) -> Option<String> {
@@ -126,22 +116,21 @@ fn proxy_url(item: Item<'_>, findings: &mut Findings) -> Option<String> {
     usable.then(|| text.to_owned())
 }
 
-/// The outer `None`: there was a mistake. The inner one: the proxy asks for none.
+/// A mistake reads as no credentials; the file is refused anyway.
 fn proxy_credentials(
     user: Option<Item<'_>>,
     password: Option<Item<'_>>,
     directory: &Path,
     findings: &mut Findings,
-) -> Option<Option<(String, SecretString)>> {
-    let name = user.map(|item| proxy_user(item, findings));
-    let secret = password.map(|item| secret_files::password(item, directory, findings));
+) -> Option<(String, SecretString)> {
     match (user, password) {
         (Some(user), None) => findings.missing(user.place, "`proxy_user` without `proxy_password_file`", PROXY_PASSWORD_FILE.help()),
         (None, Some(password)) => findings.missing(password.place, "`proxy_password_file` without `proxy_user`", PROXY_USER.help()),
-        (None, None) => return Some(None),
-        (Some(_), Some(_)) => return Some(Some((name??, secret??))),
+        _ => {}
     }
-    None
+    let user = user.and_then(|item| proxy_user(item, findings));
+    let password = password.and_then(|item| secret_files::password(item, directory, findings));
+    user.zip(password)
 }
 
 /// RFC 7617 section 2: a user name has no colon and no control characters.
@@ -221,7 +210,11 @@ fn endpoint<'t>(name: &str, item: Item<'t>, findings: &mut Findings) -> Option<&
     match Environment::custom(name, text, text) {
         Ok(_) => Some(text),
         Err(error) => {
-            item.wrong(error.to_string(), findings);
+            let help = match error {
+                InvalidEnvironment::PlainHttp(_) => "write `https://` in place of `http://`".to_owned(),
+                InvalidEnvironment::NotAUrl(_) => item.field.help(),
+            };
+            findings.mistake(item.place, error.to_string(), help);
             None
         }
     }

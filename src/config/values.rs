@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::findings::Findings;
 use super::reader::{Item, quotable};
-use crate::maskinporten::Scopes;
+use crate::maskinporten::{InvalidScope, Scopes};
 
 /// An hour: longer than any of the waits makes sense, and short enough for every clock's arithmetic.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -64,7 +64,8 @@ pub(super) fn address(item: Item<'_>, findings: &mut Findings) -> Option<SocketA
         (host, Some(_)) => format!("`{}` is a host name: an IP address of this machine is needed", quotable(host)),
         (_, None) => format!("`{shown}` is not an address and a port"),
     };
-    let help = format!("{}, or \"0.0.0.0:8080\" to listen on all addresses", item.field.help());
+    let everywhere = item.field.example.replace("127.0.0.1", "0.0.0.0");
+    let help = format!("{}, or {everywhere} to listen on all addresses", item.field.help());
     findings.mistake(item.place, mistake, help);
     None
 }
@@ -113,10 +114,13 @@ pub(super) fn issuer_name<'t>(item: Item<'t>, findings: &mut Findings) -> Option
 pub(super) fn label<'t>(item: Item<'t>, findings: &mut Findings) -> Option<&'t str> {
     let text = item.text(findings)?;
     let name = item.field.name;
+    if text.trim() != text && !text.trim().is_empty() {
+        let help = format!("write `{name} = \"{}\"`", quotable(text.trim()));
+        findings.mistake(item.place, format!("`{name}` begins or ends with a space"), help);
+        return None;
+    }
     let mistake = if text.trim().is_empty() {
         format!("`{name}` is empty")
-    } else if text.trim() != text {
-        format!("`{name}` begins or ends with a space")
     } else if text.chars().any(char::is_control) {
         format!("`{name}` has a control character in it")
     } else if text.len() > LONGEST_NAME {
@@ -163,7 +167,7 @@ pub(super) fn scopes(text: &str, item: Item<'_>, findings: &mut Findings) -> Opt
     let scopes = match Scopes::parse(text) {
         Ok(scopes) => scopes,
         Err(error) => {
-            item.wrong(format!("`{}` is not a scope: {error}", quotable(text)), findings);
+            item.wrong(not_a_scope(text, &error), findings);
             return None;
         }
     };
@@ -179,11 +183,18 @@ pub(super) fn scopes(text: &str, item: Item<'_>, findings: &mut Findings) -> Opt
     Some(scopes)
 }
 
+fn not_a_scope(text: &str, error: &InvalidScope) -> String {
+    match error {
+        InvalidScope::Empty => "an empty text names no scope".to_owned(),
+        InvalidScope::Character { .. } => format!("`{}` is not a scope: {error}", quotable(text)),
+    }
+}
+
 /// A scope of a rule: one, that may end in `*`.
 pub(super) fn scope_pattern(text: &str, item: Item<'_>, findings: &mut Findings) -> bool {
     let shown = quotable(text);
     match Scopes::parse(text) {
-        Err(error) => item.wrong(format!("`{shown}` is not a scope: {error}"), findings),
+        Err(error) => item.wrong(not_a_scope(text, &error), findings),
         Ok(_) if text.contains(' ') => {
             let each: Vec<String> = text.split_whitespace().map(|scope| format!("\"{}\"", quotable(scope))).collect();
             findings.mistake(
