@@ -3,7 +3,7 @@
 use clap::Args;
 use tracing::{info, warn};
 
-use super::service::{Service, StartError};
+use super::service::{Service, StartError, StopSignals};
 use super::{ConfigArgument, Failure};
 use crate::config::Config;
 
@@ -18,6 +18,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    let signals = StopSignals::catch().map_err(|error| Failure::failed(format_args!("SIGTERM and SIGINT cannot be caught: {error}")))?;
     let service = Service::start(&config).map_err(|error| match error {
         StartError::Configuration(error) => Failure::configuration(&error),
         StartError::Outbound(_) => Failure::misused(error),
@@ -32,5 +33,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "listening"
     );
     drop(config);
-    service.run().map_err(Failure::failed)
+    service.run(signals).map_err(Failure::failed)
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::dev::ServerHandle;
 use secrecy::ExposeSecret;
 use thiserror::Error;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -111,11 +112,10 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When the listeners fail, or signals cannot be waited for.
-    pub(super) fn run(mut self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// When the listeners fail.
+    pub(super) fn run(mut self, signals: StopSignals) -> io::Result<()> {
+        let StopSignals { runtime, mut signals } = signals;
         runtime.block_on(async {
-            let mut signals = Signals::new()?;
             tokio::select! {
                 signal = signals.next() => info!(signal, "stopping: what is in progress is finished first"),
                 ended = &mut self.ended => return ended.unwrap_or_else(|_| Err(io::Error::other("the listeners' thread ended"))),
@@ -160,17 +160,36 @@ fn on_a_thread(
     Ok((handles, ended))
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT, caught from its making on, with the runtime that waits for them.
+///
+/// Made before the service starts: a signal that comes between the first answer and [`Service::run`] would otherwise kill the process.
+pub(super) struct StopSignals {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl StopSignals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let signals be caught.
+    pub(super) fn catch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _within = runtime.enter();
+            Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? }
+        };
+        Ok(Self { runtime, signals })
+    }
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
     /// The next one's name.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
