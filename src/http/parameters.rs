@@ -82,10 +82,6 @@ impl Name {
         }
     }
 
-    fn of_query(name: &str) -> Option<Self> {
-        Self::of_header(name).filter(|known| known.as_str() == name)
-    }
-
     fn as_str(self) -> &'static str {
         match self {
             Self::Iss => "iss",
@@ -148,22 +144,31 @@ impl<'a> Said<'a> {
     fn read_headers(&mut self, headers: &'a HeaderMap) -> Result<(), Problem> {
         for (header, value) in headers {
             let Some(name) = Name::of_header(header.as_str()) else { continue };
-            let text = value.to_str().map_err(|_| {
-                Problem::Parameter(format!("{} has characters other than printable ASCII. Send it in printable ASCII.", name.as_str()))
-            })?;
-            self.take(name, Cow::Borrowed(text.trim()), Place::Header)?;
+            let text = value.to_str().map_err(|_| not_printable(name))?;
+            self.take(name, Cow::Borrowed(text.trim_ascii()), Place::Header)?;
         }
         Ok(())
     }
 
     fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            let Some(name) = Name::of_query(&key) else { continue };
+            let Some(name) = Name::of_header(&key) else { continue };
+            let value = trimmed(value);
+            // With hyphens too: whoever writes it so means it, and must not get a token that says less.
             if matches!(name, Name::Pid | Name::AuthorizationDetails) {
+                if Absence::of(value.as_bytes()).is_some() {
+                    continue;
+                }
                 return Err(Problem::Parameter(format!(
                     "{} stands in the URL, where it can be logged on its way, and it can name a person. Send it as a header.",
                     name.as_str()
                 )));
+            }
+            if name.as_str() != key {
+                continue;
+            }
+            if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+                return Err(not_printable(name));
             }
             self.take(name, value, Place::Query)?;
         }
@@ -252,6 +257,19 @@ fn same(name: Name, one: &str, other: &str) -> bool {
             matches!((one, other), (Ok(one), Ok(other)) if one == other)
         }
         _ => false,
+    }
+}
+
+fn not_printable(name: Name) -> Problem {
+    Problem::Parameter(format!("{} has characters other than printable ASCII. Send it in printable ASCII.", name.as_str()))
+}
+
+/// As the parser does with a header's value.
+fn trimmed(value: Cow<'_, str>) -> Cow<'_, str> {
+    match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_ascii()),
+        Cow::Owned(text) if text.trim_ascii().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim_ascii().to_owned()),
     }
 }
 
