@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use uuid::Uuid;
@@ -95,14 +95,23 @@ pub(super) async fn enter(doors: Arc<Doors>, request: HttpRequest, payload: web:
 
 /// Refuses a head that is larger than anybody needs. actix's own limits lie above ours, so that this answer is JSON too.
 pub(super) fn check_head(request: &HttpRequest) -> Result<(), Problem> {
-    let (mut size, mut fields) = (0, 0);
+    // As it stood on the wire: the method, two spaces, the version and a line break around the target, and an empty line at the end.
+    let target = target_length(request.uri());
+    let mut size = request.method().as_str().len() + target + " HTTP/1.1\r\n".len() + 1 + "\r\n".len();
+    let mut fields = 0;
     for (name, value) in request.headers() {
-        // As it stood on the wire: a colon, a space, a line break.
+        // A colon, a space, a line break.
         size += name.as_str().len() + value.len() + 4;
         fields += 1;
     }
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > TARGET_LIMIT || fields > FIELD_LIMIT || size + target > HEAD_LIMIT { Err(Problem::HeadTooLarge) } else { Ok(()) }
+    if target > TARGET_LIMIT || fields > FIELD_LIMIT || size > HEAD_LIMIT { Err(Problem::HeadTooLarge) } else { Ok(()) }
+}
+
+/// Scheme and host too, where a client sends them (RFC 9112 section 3.2.2).
+fn target_length(target: &Uri) -> usize {
+    let scheme = target.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = target.authority().map_or(0, |authority| authority.as_str().len());
+    scheme + authority + target.path_and_query().map_or(0, |path| path.as_str().len())
 }
 
 /// Refuses other methods than these.
