@@ -80,13 +80,18 @@ pub(super) struct Asked {
     pub(super) integration: Option<IntegrationId>,
 }
 
-/// Takes a request in, leads it to its door, and makes sure that every answer can be told from others and is kept by nobody.
+/// Takes a request in, leads it to its door, and its answer out.
 pub(super) async fn enter(doors: Arc<Doors>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = request_id(request.headers());
-    let mut response = match request.path() {
+    let response = match request.path() {
         "/token" => token::answer(&doors, &request, payload).await,
         _ => Problem::UnknownPath.answer(),
     };
+    marked(response, id)
+}
+
+/// What every answer has, of either listener: it can be told from others, and nobody keeps it.
+pub(super) fn marked(mut response: HttpResponse, id: HeaderValue) -> HttpResponse {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(X_REQUEST_ID, id);
@@ -120,7 +125,7 @@ pub(super) fn check_method(request: &HttpRequest, allowed: &[Method], allow: &'s
 }
 
 /// The caller's own ID when it is one that can go into a log as it is, otherwise a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let own = headers.get(&X_REQUEST_ID).filter(|value| is_request_id(value.as_bytes()));
     own.cloned().unwrap_or_else(|| {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use actix_web::http::Method;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::entrance::check_method;
+use super::entrance::{check_head, check_method, marked, request_id};
 use super::error::Problem;
 use crate::telemetry::Metrics;
 use crate::tokens::TokenService;
@@ -35,13 +35,12 @@ impl Management {
 
 /// Answers the operator's questions.
 pub(super) fn manage(management: &Management, request: &HttpRequest) -> HttpResponse {
-    let mut response = answer(management, request).unwrap_or_else(|problem| problem.answer());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    let response = answer(management, request).unwrap_or_else(|problem| problem.answer());
+    marked(response, request_id(request.headers()))
 }
 
 fn answer(management: &Management, request: &HttpRequest) -> Result<HttpResponse, Problem> {
-    let get = || check_method(request, &[Method::GET], "GET");
+    let get = || check_method(request, &[Method::GET], "GET").and_then(|()| check_head(request));
     match request.path() {
         "/health/live" => get().map(|()| text(StatusCode::OK, "alive\n")),
         "/health/ready" => get().map(|()| {
