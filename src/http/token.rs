@@ -1,13 +1,14 @@
 //! The gateway's callout: `GET /token` for a token, `POST /token` for a fresh one.
 
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_core::Stream;
+use tokio::time::timeout;
 
 use super::answer::granted;
 use super::credentials::api_key;
@@ -19,6 +20,8 @@ use crate::tokens::TokenRequest;
 
 /// A body that nobody asked for is read to its end, so that the connection can be used again, but not for ever.
 const BODY_LIMIT: usize = 64 * 1024;
+/// As long as actix waits for a head. Who gets no token because of a body that never ends should hear of it soon.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
 pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -46,7 +49,7 @@ async fn token(
 ) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
     check_head(request)?;
-    let has_body = has_body(payload).await?;
+    let has_body = has_body(request, payload).await?;
     let caller = doors.access.identify(api_key(request.headers())?).ok_or(Problem::UnknownApiKey)?;
     asked.caller = Some(caller.id().index());
     if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
@@ -75,11 +78,21 @@ async fn token(
 }
 
 /// Reads a body to its end and drops it; true when there was one.
-async fn has_body(payload: web::Payload) -> Result<bool, Problem> {
-    let mut payload = match payload.into_inner() {
-        Payload::None => return Ok(false),
-        payload => payload,
-    };
+async fn has_body(request: &HttpRequest, payload: web::Payload) -> Result<bool, Problem> {
+    let headers = request.headers();
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    match length {
+        Some(length) if length > BODY_LIMIT => return Err(Problem::BodyTooLarge),
+        Some(0) => return Ok(false),
+        // RFC 9112 section 6.3. The parser would read on for what asks to be upgraded, to the connection's end.
+        None if !headers.contains_key(TRANSFER_ENCODING) => return Ok(false),
+        _ => {}
+    }
+    let read = Box::pin(drop_body(payload.into_inner()));
+    timeout(BODY_PATIENCE, read).await.unwrap_or(Err(Problem::BodyBroken))
+}
+
+async fn drop_body(mut payload: Payload) -> Result<bool, Problem> {
     let mut size = 0;
     while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
         size += chunk.map_err(|_| Problem::BodyBroken)?.len();
