@@ -15,7 +15,7 @@ use super::management::{Management, manage};
 /// Above the gateway's 60 s, so that it is never we who close a connection on which a request may already be on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections that wait to be accepted.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// An address that is ours, on which nobody is answered yet.
 #[derive(Debug)]
@@ -36,7 +36,12 @@ impl Listener {
     ///
     /// [`ListenerError`] when it is taken, not this machine's, or not for us.
     pub fn bind(address: SocketAddr) -> Result<Self, ListenerError> {
-        TcpListener::bind(address).map(Self).map_err(|source| ListenerError { address, source })
+        let bound = TcpListener::bind(address).and_then(|listener| {
+            // The standard library lets 128 wait, and actix leaves a listener as it gets it.
+            rustix::net::listen(&listener, BACKLOG)?;
+            Ok(Self(listener))
+        });
+        bound.map_err(|source| ListenerError { address, source })
     }
 
     /// Where it listens, with the port that it got.
@@ -60,7 +65,7 @@ impl Listener {
             App::new()
                 .default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Arc::clone(&doors), request, payload)))
         });
-        Ok(server.keep_alive(KEEP_ALIVE).backlog(BACKLOG).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
+        Ok(server.keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
     }
 
     /// Answers the operator's questions, on a thread of its own.
