@@ -1,6 +1,6 @@
 //! `portvakt api-key`: a new key, shown once, or the digest of one that exists.
 
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, Read, Write, stdin, stdout};
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
@@ -29,10 +29,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 fn new() -> Result<(), Failure> {
     let made = make_key().map_err(|error| Failure::failed(format_args!("OpenSSL gave no randomness for a key: {error}")))?;
     anstream::eprintln!("The key, shown this once. It belongs where the caller keeps its secrets:");
-    anstream::println!("{}", *made.key);
+    print(&made.key)?;
     anstream::eprintln!("The line for the caller's keys in portvakt.toml:");
-    anstream::println!("{}", line(made.digest));
-    Ok(())
+    print(&line(made.digest))
 }
 
 fn hash() -> Result<(), Failure> {
@@ -43,11 +42,9 @@ fn hash() -> Result<(), Failure> {
     let read = stdin().take(64 * 1024).read_to_string(&mut text);
     read.map_err(|error| Failure::misused(format_args!("the key could not be read from stdin: {error}")))?;
     // As secret files are read: one trailing line break is dropped.
-    let key = text.strip_suffix('\n').unwrap_or(&text);
-    let key = key.strip_suffix('\r').unwrap_or(key);
+    let key = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
     check(key).map_err(Failure::misused)?;
-    anstream::println!("{}", line(Digest::of(key.as_bytes())));
-    Ok(())
+    print(&line(Digest::of(key.as_bytes())))
 }
 
 fn check(key: &str) -> Result<(), &'static str> {
@@ -57,6 +54,8 @@ fn check(key: &str) -> Result<(), &'static str> {
         Err("the key is longer than 256 bytes, and would never be accepted. Make a shorter one: portvakt api-key new")
     } else if key.trim() != key || key.contains(char::is_control) {
         Err("the key begins or ends with a space, or holds a line break or another control character, which no header can carry")
+    } else if key.eq_ignore_ascii_case("null") || key.contains("{#") {
+        Err("the key is a text that means in a request that no key was given. Make another one: portvakt api-key new")
     } else if has_wrong_checksum(key) {
         Err(
             "the key begins as ours do, but its checksum does not fit: a character is missing or mistyped. Copy it again from where it was shown",
@@ -64,6 +63,13 @@ fn check(key: &str) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
+}
+
+/// One line on stdout. `println!` would panic where nobody reads it.
+fn print(line: &str) -> Result<(), Failure> {
+    let mut stdout = stdout().lock();
+    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::failed(format_args!("the result could not be written to stdout: {error}")))
 }
 
 fn line(digest: Digest) -> String {
