@@ -158,10 +158,9 @@ impl Exchanges {
         let key = (purpose.kind(), request.clone());
         let sender = {
             let mut under_way = integration.under_way();
-            let same = under_way.get(&key);
-            // Who needs any token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
-            let fresh = || matches!(purpose, Purpose::Need).then(|| under_way.get(&(Kind::Fresh, request.clone()))).flatten();
-            if let Some(receiver) = same.or_else(fresh) {
+            // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
+            let fresh = || under_way.get(&(Kind::Fresh, request.clone()));
+            if let Some(receiver) = under_way.get(&key).or_else(fresh) {
                 return Joined::UnderWay(receiver.clone());
             }
             // Looked at again under the lock: an exchange puts its token in the cache before it leaves the table.
