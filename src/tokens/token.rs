@@ -29,6 +29,7 @@ pub struct Token {
 
 #[derive(Debug, Clone, Copy)]
 struct Life {
+    began: Instant,
     renew_at: Instant,
     last_handout: Instant,
     expires_at: Instant,
@@ -40,7 +41,7 @@ impl Life {
         let expires_at = began + lifetime;
         // Spread over a tenth of the life, so that tokens that came together are not renewed together.
         let share = rand::rng().random_range(0.75..0.85);
-        Self { renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
+        Self { began, renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
     }
 }
 
@@ -84,6 +85,11 @@ impl Token {
     /// When it ends.
     pub(super) fn expires_at(&self) -> Option<Instant> {
         self.life.map(|life| life.expires_at)
+    }
+
+    /// The exchange that brought it began after the other's.
+    pub(super) fn was_asked_for_after(&self, other: &Self) -> bool {
+        matches!((self.life, other.life), (Some(this), Some(other)) if this.began > other.began)
     }
 
     /// It came from an exchange for a fresh token that ended less than `window` ago.
