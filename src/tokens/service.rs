@@ -25,7 +25,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Whose tokens are handed out. Their [`IntegrationId`]s count in this order.
     pub integrations: Vec<IntegrationSettings>,
-    /// How many tokens are kept, over all integrations. Each has an equal share; prefetched ones stand outside it.
+    /// How many tokens are kept, over all integrations. Each has an equal share, one at least; prefetched ones stand outside it.
     pub max_tokens: u64,
     /// How long a caller waits at most.
     pub deadline: Duration,
@@ -76,7 +76,7 @@ impl TokenService {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
         let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.endpoint));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
-        let share = settings.max_tokens.div_ceil(settings.integrations.len().max(1) as u64);
+        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
         let mut integrations = Vec::with_capacity(settings.integrations.len());
         for (index, integration) in settings.integrations.into_iter().enumerate() {
             let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
