@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::cache::TokenCache;
 use super::request::TokenRequest;
@@ -92,7 +92,7 @@ impl Purpose {
         let now = Instant::now();
         match self {
             Self::Need => token.is_good(now),
-            Self::Fresh => token.is_fresh(now, FRESH_WINDOW),
+            Self::Fresh => token.is_good(now) && token.is_fresh(now, FRESH_WINDOW),
             Self::Renewal(old) => token.is_good(now) && old.as_ref().is_none_or(|old| !Arc::ptr_eq(old, token)),
         }
     }
@@ -126,6 +126,14 @@ impl Integration {
         // Nothing that can panic runs while it is held, so a poisoned lock guards a whole table.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Keeps a token, unless one that was asked for later is there by now: of two exchanges side by side the older may end last.
+    fn keep(&self, request: &TokenRequest, token: &Arc<Token>) {
+        let _one_at_a_time = self.under_way();
+        if !self.cache.get(request).is_some_and(|there| there.was_asked_for_after(token)) {
+            self.cache.put(request, token);
+        }
+    }
 }
 
 /// Takes an exchange off the table when it has ended, however it ended.
@@ -158,10 +166,9 @@ impl Exchanges {
         let key = (purpose.kind(), request.clone());
         let sender = {
             let mut under_way = integration.under_way();
-            let same = under_way.get(&key);
-            // Who needs any token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
-            let fresh = || matches!(purpose, Purpose::Need).then(|| under_way.get(&(Kind::Fresh, request.clone()))).flatten();
-            if let Some(receiver) = same.or_else(fresh) {
+            // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
+            let fresh = || under_way.get(&(Kind::Fresh, request.clone()));
+            if let Some(receiver) = under_way.get(&key).or_else(fresh) {
                 return Joined::UnderWay(receiver.clone());
             }
             // Looked at again under the lock: an exchange puts its token in the cache before it leaves the table.
@@ -179,7 +186,7 @@ impl Exchanges {
             let (kind, request) = &off_the_table.key;
             let outcome = exchanges.exchange(&off_the_table.integration, request, *kind).await;
             if let Ok(token) = &outcome {
-                off_the_table.integration.cache.put(request, token);
+                off_the_table.integration.keep(request, token);
             }
             drop(off_the_table);
             sender.send_replace(Some(outcome));
@@ -201,8 +208,15 @@ impl Exchanges {
         let signed = self.signing.run(move || client.grant(&wanted.grant_request(), SystemTime::now())).await;
         let grant = match signed {
             Ok(Ok(grant)) => grant,
-            Ok(Err(error)) => return Err(Arc::new(error).into()),
-            Err(_) => return Err(TokenError::Defect),
+            Ok(Err(error)) => {
+                error!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "no grant");
+                return Err(Arc::new(error).into());
+            }
+            // A panic's own text is left out: nobody knows what it may hold.
+            Err(_) => {
+                error!(integration = &*integration.name, scope = request.scopes().as_str(), "no grant: signing panicked");
+                return Err(TokenError::Defect);
+            }
         };
         let began = Instant::now();
         match self.endpoint.exchange(integration.client.environment(), &grant).await {

@@ -21,6 +21,9 @@ use super::token::Token;
 /// Between attempts to renew: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// From so many tokens on, those that were pushed out of the cache are looked for and let go of before they are due: however many
+/// different tokens callers ask for, at most twice as many wait here as are held.
+const ROOM: usize = 1024;
 /// How often a prefetched token is asked for when nobody knows how long it lives, and so cannot be kept.
 const WITHOUT_LIFETIME: Duration = Duration::from_secs(60);
 
@@ -72,11 +75,18 @@ impl Renewals {
 
 async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>) {
     let mut waiting = BinaryHeap::new();
+    let mut room = ROOM;
     loop {
         let next = waiting.peek().map(|due: &Due| due.at);
         tokio::select! {
             received = incoming.recv() => match received {
-                Some(due) => waiting.push(due),
+                Some(due) => {
+                    waiting.push(due);
+                    if waiting.len() >= room {
+                        waiting.retain(|due| due.token.strong_count() > 0);
+                        room = ROOM.max(2 * waiting.len());
+                    }
+                }
                 None => return,
             },
             () = at(next) => while waiting.peek().is_some_and(|due| due.at <= Instant::now()) {
@@ -102,18 +112,14 @@ async fn at(moment: Option<Instant>) {
 /// Tries until there is a new token, or the old one has ended: from then on whoever asks brings it about.
 async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
     let mut attempt = 0;
-    let Some(expires_at) = token.expires_at() else { return };
-    loop {
-        let Err(error) = exchanges.join(&integration, &request, &Purpose::Renewal(Some(Arc::clone(&token)))).outcome().await else {
-            return;
-        };
-        let left = expires_at.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    let purpose = Purpose::Renewal(Some(Arc::clone(&token)));
+    while let Err(error) = exchanges.join(&integration, &request, &purpose).outcome().await {
+        token.mark_renewal_failed();
+        if !token.is_valid(Instant::now()) {
             warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
             return;
         }
-        // Several attempts fit into what is left, however little that is.
-        sleep(pause(attempt).min(left / 4)).await;
+        sleep(pause_while_valid(attempt, &token)).await;
         attempt += 1;
     }
 }
@@ -129,14 +135,20 @@ async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, req
                 token.take_renewal();
                 match token.renew_at() {
                     Some(renew_at) => {
-                        sleep_until(renew_at.into()).await;
+                        // A life that is shorter than an exchange takes must not make this a loop without a pause.
+                        sleep_until(renew_at.max(Instant::now() + FIRST_PAUSE).into()).await;
                         old = Some(token);
                     }
                     None => sleep(WITHOUT_LIFETIME).await,
                 }
             }
             Err(_) => {
-                sleep(pause(attempt)).await;
+                let valid = old.as_ref().filter(|old| old.is_valid(Instant::now()));
+                let pause = valid.map_or_else(|| pause(attempt), |old| pause_while_valid(attempt, old));
+                if let Some(old) = valid {
+                    old.mark_renewal_failed();
+                }
+                sleep(pause).await;
                 attempt += 1;
             }
         }
@@ -147,6 +159,11 @@ async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, req
 fn pause(attempt: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
     longest.mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+/// Shorter the less is left of the token, so that several attempts fit into it; but never less than at first.
+fn pause_while_valid(attempt: u32, token: &Token) -> Duration {
+    pause(attempt).min((token.left(Instant::now()) / 4).max(pause(0)))
 }
 
 /// The earliest first, in a heap that gives the greatest.

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::cache::TokenCache;
-use super::exchanges::{Exchanges, Integration, Joined, Outcome, Purpose, TokenError};
+use super::exchanges::{Exchanges, Integration, Joined, Purpose, TokenError};
 use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
@@ -25,7 +25,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Whose tokens are handed out. Their [`IntegrationId`]s count in this order.
     pub integrations: Vec<IntegrationSettings>,
-    /// How many tokens are kept, over all integrations. Each has an equal share; prefetched ones stand outside it.
+    /// How many tokens are kept, over all integrations. Each has an equal share, one at least; prefetched ones stand outside it.
     pub max_tokens: u64,
     /// How long a caller waits at most.
     pub deadline: Duration,
@@ -76,7 +76,7 @@ impl TokenService {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
         let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.endpoint));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
-        let share = settings.max_tokens.div_ceil(settings.integrations.len().max(1) as u64);
+        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
         let mut integrations = Vec::with_capacity(settings.integrations.len());
         for (index, integration) in settings.integrations.into_iter().enumerate() {
             let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
@@ -97,14 +97,8 @@ impl TokenService {
     /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
     pub fn cached(&self, request: &TokenRequest, now: Instant) -> Option<Arc<Token>> {
         let integration = self.integration(request)?;
-        let token = integration.cache.get(request).filter(|token| token.is_good(now))?;
-        if token.renew_at().is_some_and(|renew_at| renew_at <= now) {
-            if !request.may_name_a_person() && token.take_renewal() {
-                self.renewals.begin(integration, request, Arc::clone(&token));
-            }
-        } else if token.mark_served() && !request.may_name_a_person() {
-            self.renewals.schedule(integration, request, &token);
-        }
+        let token = integration.cache.get(request).filter(|token| token.is_good(now) || token.is_the_best_to_be_had(now))?;
+        self.served(integration, request, &token, now);
         Some(token)
     }
 
@@ -118,11 +112,16 @@ impl TokenService {
             return Ok(token);
         }
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        let outcome = self.wait(self.exchanges.join(integration, request, &Purpose::Need)).await;
-        outcome.or_else(|error| {
-            // Better a token that ends soon than none.
-            integration.cache.get(request).filter(|token| token.is_valid(Instant::now())).ok_or(error)
-        })
+        let joined = self.exchanges.join(integration, request, &Purpose::Need);
+        if let Joined::There(token) = &joined {
+            self.served(integration, request, token, Instant::now());
+        }
+        // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
+        let now = Instant::now();
+        let old = integration.cache.get(request).filter(|token| token.is_valid(now));
+        let patience = old.as_ref().map_or(self.deadline, |old| self.deadline.min(old.left(now) / 2));
+        let outcome = timeout(patience, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)));
+        outcome.or_else(|error| old.filter(|old| old.is_valid(Instant::now())).ok_or(error))
     }
 
     /// A token that is newer than the cached one. Shared with those who ask for a fresh one meanwhile, or within a second after.
@@ -132,7 +131,8 @@ impl TokenService {
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh)).await
+        let joined = self.exchanges.join(integration, request, &Purpose::Fresh);
+        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
     }
 
     /// The integrations, in the order in which they were given.
@@ -145,8 +145,15 @@ impl TokenService {
         self.integrations.iter().map(|integration| integration.cache.len()).sum()
     }
 
-    async fn wait(&self, joined: Joined) -> Outcome {
-        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
+    /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.
+    fn served(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>, now: Instant) {
+        if token.renew_at().is_some_and(|renew_at| renew_at <= now) {
+            if !request.may_name_a_person() && token.take_renewal() {
+                self.renewals.begin(integration, request, Arc::clone(token));
+            }
+        } else if token.mark_served() && !request.may_name_a_person() {
+            self.renewals.schedule(integration, request, token);
+        }
     }
 
     fn integration(&self, request: &TokenRequest) -> Option<&Arc<Integration>> {

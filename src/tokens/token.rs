@@ -13,7 +13,7 @@ const TOO_SHORT: Duration = Duration::from_secs(5);
 
 /// A token, as long as it may be handed out. Every moment is on the monotonic clock.
 ///
-/// Shared by all who hold it: what changes in its life (that it was handed out, that its renewal has begun) is two flags, set once each.
+/// Shared by all who hold it: what changes in its life (that it was handed out, that its renewal has begun, or failed) is three flags, set once each.
 #[derive(Debug)]
 pub struct Token {
     token: AccessToken,
@@ -25,10 +25,13 @@ pub struct Token {
     served: AtomicBool,
     /// Somebody has taken its renewal on.
     renewal_taken: AtomicBool,
+    /// An attempt to renew it has failed.
+    renewal_failed: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Life {
+    began: Instant,
     renew_at: Instant,
     last_handout: Instant,
     expires_at: Instant,
@@ -40,7 +43,7 @@ impl Life {
         let expires_at = began + lifetime;
         // Spread over a tenth of the life, so that tokens that came together are not renewed together.
         let share = rand::rng().random_range(0.75..0.85);
-        Self { renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
+        Self { began, renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
     }
 }
 
@@ -48,7 +51,14 @@ impl Token {
     /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
     pub(super) fn new(token: AccessToken, began: Instant, fresh: bool) -> Self {
         let life = token.expires_in().map(|lifetime| Life::new(began, lifetime));
-        Self { token, life, fresh_since: fresh.then(Instant::now), served: AtomicBool::new(false), renewal_taken: AtomicBool::new(false) }
+        Self {
+            token,
+            life,
+            fresh_since: fresh.then(Instant::now),
+            served: AtomicBool::new(false),
+            renewal_taken: AtomicBool::new(false),
+            renewal_failed: AtomicBool::new(false),
+        }
     }
 
     /// The token's characters (RFC 6750 `b64token`), shared, not copied.
@@ -73,7 +83,17 @@ impl Token {
 
     /// It still works, though perhaps not for long: better than no token at all.
     pub(super) fn is_valid(&self, now: Instant) -> bool {
-        self.life.is_some_and(|life| now + Duration::from_secs(1) <= life.expires_at)
+        self.life.is_some_and(|life| now < life.expires_at)
+    }
+
+    /// It still works, and its renewal has failed: whoever asks need not wait for that to happen again.
+    pub(super) fn is_the_best_to_be_had(&self, now: Instant) -> bool {
+        self.renewal_failed.load(Relaxed) && self.is_valid(now)
+    }
+
+    /// What is left of its life: zero when it has ended, or when nobody knows how long it lives.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.life.map_or(Duration::ZERO, |life| life.expires_at.saturating_duration_since(now))
     }
 
     /// From when on it may be renewed. None: it cannot be, as nobody knows how long it lives.
@@ -84,6 +104,11 @@ impl Token {
     /// When it ends.
     pub(super) fn expires_at(&self) -> Option<Instant> {
         self.life.map(|life| life.expires_at)
+    }
+
+    /// The exchange that brought it began after the other's.
+    pub(super) fn was_asked_for_after(&self, other: &Self) -> bool {
+        matches!((self.life, other.life), (Some(this), Some(other)) if this.began > other.began)
     }
 
     /// It came from an exchange for a fresh token that ended less than `window` ago.
@@ -100,5 +125,10 @@ impl Token {
     /// Takes its renewal on; true for the first who asks.
     pub(super) fn take_renewal(&self) -> bool {
         !self.renewal_taken.load(Relaxed) && !self.renewal_taken.swap(true, Relaxed)
+    }
+
+    /// Notes that an attempt to renew it has failed.
+    pub(super) fn mark_renewal_failed(&self) {
+        self.renewal_failed.store(true, Relaxed);
     }
 }
