@@ -9,6 +9,7 @@ mod policy;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use foldhash::quality::RandomState;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use openssl::memcmp;
@@ -68,7 +69,7 @@ pub struct Access {
     callers: Vec<Caller>,
     /// By the digest's first eight bytes. These come out of SHA-256, so nobody can choose a key that has a given one, and how long this
     /// look-up takes tells nothing about any key; the digests as a whole are compared in constant time.
-    keys: HashMap<u64, Vec<Key>>,
+    keys: HashMap<u64, Vec<Key>, RandomState>,
 }
 
 #[derive(Debug)]
@@ -86,20 +87,20 @@ pub struct Caller {
     networks: Box<[IpNet]>,
     entitlements: Vec<Entitlement>,
     /// Places in `entitlements`, by client ID and by name: a request's `iss` may be either.
-    names: HashMap<Box<str>, usize>,
+    names: HashMap<Box<str>, usize, RandomState>,
 }
 
 impl Access {
     /// Indexes what the operator has written down.
     pub fn new(settings: Vec<CallerSettings>) -> Self {
-        let mut keys: HashMap<u64, Vec<Key>> = HashMap::new();
+        let mut keys: HashMap<u64, Vec<Key>, RandomState> = HashMap::default();
         let mut callers = Vec::with_capacity(settings.len());
         for (caller, settings) in settings.into_iter().enumerate() {
             for KeySettings { digest, expires } in settings.keys {
                 keys.entry(digest.prefix()).or_default().push(Key { digest, expires, caller });
             }
             let mut entitlements: Vec<Entitlement> = Vec::new();
-            let mut names: HashMap<Box<str>, usize> = HashMap::new();
+            let mut names: HashMap<Box<str>, usize, RandomState> = HashMap::default();
             for (integration, rule) in settings.may {
                 let known = entitlements.iter().position(|entitlement| entitlement.integration() == integration.id);
                 let index = known.unwrap_or_else(|| {

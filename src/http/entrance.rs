@@ -1,5 +1,6 @@
 //! Where every request to the token listener comes in, and every answer goes out.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -81,7 +82,7 @@ pub(super) struct Asked {
 }
 
 /// Takes a request in, leads it to its door, and its answer out.
-pub(super) async fn enter(doors: Arc<Doors>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = request_id(request.headers());
     let response = match request.path() {
         "/token" => token::answer(&doors, &request, payload).await,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,10 +61,11 @@ impl Listener {
     /// When the system gives no threads.
     pub fn serve_tokens(self, doors: Arc<Doors>, grace: Duration) -> io::Result<Server> {
         let server = HttpServer::new(move || {
-            let doors = Arc::clone(&doors);
+            // Counted within the thread from here on: a count that all threads share would be fought over with every request.
+            let doors = Rc::new(Arc::clone(&doors));
             // One entrance instead of actix's router: every answer, for an unknown path too, is made in one place.
             App::new()
-                .default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Arc::clone(&doors), request, payload)))
+                .default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Rc::clone(&doors), request, payload)))
         });
         Ok(server.keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
     }

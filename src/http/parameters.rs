@@ -36,7 +36,7 @@ impl Absence {
             Some(Self::Empty)
         } else if value == b"null" {
             Some(Self::Null)
-        } else if value.windows(2).any(|pair| pair == b"{#") {
+        } else if value.contains(&b'{') && value.windows(2).any(|pair| pair == b"{#") {
             Some(Self::Unevaluated)
         } else {
             None
@@ -206,9 +206,13 @@ impl<'a> Said<'a> {
             // The library's sentence is ours, with nothing in it of what was sent.
             Problem::Parameter(format!("scope is malformed: {error}. Send one scope, or several separated by spaces."))
         })?;
-        let resource = resources(self.resource_headers, self.resource_query)?;
+        let (headers, query) = (self.resource_headers, self.resource_query);
+        let said_once = [&self.consumer_org, &self.iss_onbehalfof, &self.authorization_details, &self.pid];
+        if headers.is_empty() && query.is_empty() && said_once.iter().all(|value| value.text.is_none()) {
+            return Ok(Parameters { iss, scopes, details: None }); // as nearly every request has it
+        }
         let details = Details {
-            resource,
+            resource: resources(headers, query)?,
             consumer_org: digits(self.consumer_org, Name::ConsumerOrg, 9)?.map(|text| text.as_ref().into()),
             iss_onbehalfof: iss_onbehalfof(self.iss_onbehalfof)?.map(|text| text.as_ref().into()),
             authorization_details: authorization_details(self.authorization_details)?,
@@ -217,8 +221,7 @@ impl<'a> Said<'a> {
         if details.consumer_org.is_some() && details.iss_onbehalfof.is_some() {
             return Err(Problem::Parameter("consumer_org and iss_onbehalfof cannot be given together. Send one of them.".to_owned()));
         }
-        let details = (details != Details::default()).then_some(details);
-        Ok(Parameters { iss, scopes, details })
+        Ok(Parameters { iss, scopes, details: Some(details) })
     }
 }
 

@@ -41,14 +41,17 @@ impl Scopes {
     ///
     /// [`InvalidScope`] when there is none, or when a character is not one of RFC 6749 section 3.3.
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
-        if let Some(index) = text.chars().position(|character| character != ' ' && !is_scope_character(character)) {
-            return Err(InvalidScope::Character { position: index + 1 });
+        // By bytes: every byte of a character beyond ASCII is refused like the character.
+        if !text.bytes().all(|byte| byte == b' ' || is_scope_character(byte)) {
+            let is_allowed = |character: char| u8::try_from(character).is_ok_and(|byte| byte == b' ' || is_scope_character(byte));
+            let position = text.chars().position(|character| !is_allowed(character)).map_or(1, |index| index + 1);
+            return Err(InvalidScope::Character { position });
         }
-        let trimmed = text.trim_matches(' ');
+        let trimmed = text.trim_ascii();
         if trimmed.is_empty() {
             return Err(InvalidScope::Empty);
         }
-        if !trimmed.contains(' ') {
+        if !trimmed.as_bytes().contains(&b' ') {
             return Ok(Self(trimmed.into())); // as nearly every request has it
         }
         let mut scopes: Vec<&str> = trimmed.split(' ').filter(|scope| !scope.is_empty()).collect();
@@ -75,8 +78,8 @@ impl fmt::Display for Scopes {
 }
 
 /// `scope-token` of RFC 6749 section 3.3: `%x21 / %x23-5B / %x5D-7E`.
-fn is_scope_character(character: char) -> bool {
-    matches!(character, '\x21' | '\x23'..='\x5B' | '\x5D'..='\x7E')
+fn is_scope_character(character: u8) -> bool {
+    matches!(character, b'\x21' | b'\x23'..=b'\x5B' | b'\x5D'..=b'\x7E')
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use foldhash::quality::RandomState;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -20,8 +21,8 @@ use super::token::Token;
 #[derive(Debug)]
 pub(super) struct TokenCache {
     /// What is prefetched: the places are fixed at start-up, so a look-up takes no lock.
-    prefetched: HashMap<TokenRequest, ArcSwapOption<Token>>,
-    asked_for: Cache<TokenRequest, Arc<Token>>,
+    prefetched: HashMap<TokenRequest, ArcSwapOption<Token>, RandomState>,
+    asked_for: Cache<TokenRequest, Arc<Token>, RandomState>,
 }
 
 /// Each token expires at its own time.
@@ -42,7 +43,11 @@ impl TokenCache {
     pub(super) fn new(capacity: u64, prefetched: impl IntoIterator<Item = TokenRequest>) -> Self {
         Self {
             prefetched: prefetched.into_iter().map(|request| (request, ArcSwapOption::empty())).collect(),
-            asked_for: Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).expire_after(AtItsOwnTime).build(),
+            asked_for: Cache::builder()
+                .max_capacity(capacity)
+                .eviction_policy(EvictionPolicy::lru())
+                .expire_after(AtItsOwnTime)
+                .build_with_hasher(RandomState::default()),
         }
     }
 
