@@ -377,3 +377,40 @@ pub fn claims(token: &str) -> Value {
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
+
+/// Room for thousands of connections, for this process and those that it starts from now on.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
+/// Waits until something is so, by looking again and again: for what nobody tells of.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    until_some(what, async || is_so().then_some(())).await
+}
+
+/// Waits until there is something, by looking again and again.
+pub async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How many grants for exactly this scope (a grant's scopes in their order) have arrived.
+pub fn exchanges(simulator: &Simulator, scope: &str) -> u64 {
+    simulator.counters().clients.values().filter_map(|scopes| scopes.get(scope)).map(|tally| tally.received).sum()
+}
+
+/// A fault for one scope only.
+pub fn for_scope(kind: portvakt::simulator::FaultKind, scope: &str, times: Option<u32>) -> portvakt::simulator::Fault {
+    let mut fault = portvakt::simulator::Fault::from(kind);
+    fault.conditions.scope = Some(scope.to_owned());
+    fault.conditions.times = times;
+    fault
+}

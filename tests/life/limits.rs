@@ -1,0 +1,75 @@
+//! How much is kept, and how long is waited.
+
+use std::time::{Duration, Instant};
+
+use portvakt::simulator::{FaultKind, Stage};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_flood_on_one_integration_pushes_out_its_own_tokens_only() {
+    let simulator = simulator();
+    let limited = Configuration {
+        sections: "[cache]\nmax_tokens = 21".to_owned(),
+        freg: r#"prefetch = ["test:199"]"#.to_owned(),
+        ..configuration(&simulator)
+    };
+    let portvakt = Portvakt::start(&limited);
+    let (krr, freg) = (portvakt.ask().with("iss", KRR), portvakt.ask());
+    let kept = krr.clone().send().await;
+    for number in 0..60 {
+        assert_eq!(freg.clone().with("scope", &format!("test:{number}")).send().await.status, 200);
+    }
+    // A half of what may be kept is each integration's; what is prefetched stands beside it.
+    until_some("the bound", async || portvakt.metric("portvakt_tokens_cached").await.filter(|tokens| *tokens == 10.0 + 1.0 + 1.0)).await;
+    let asked = simulator.counters().received;
+    assert_eq!(krr.send().await.token(), kept.token());
+    assert_eq!(freg.clone().with("scope", "test:199").send().await.status, 200);
+    // Least recently used went first.
+    assert_eq!(freg.clone().with("scope", "test:59").send().await.status, 200);
+    assert_eq!(simulator.counters().received, asked);
+    assert_eq!(freg.clone().with("scope", "test:0").send().await.status, 200);
+    assert_eq!(simulator.counters().received, asked + 1);
+}
+
+#[tokio::test]
+async fn a_caller_waits_until_the_deadline_and_the_exchange_goes_on_for_the_next() {
+    let simulator = simulator();
+    let outbound = "[outbound]\ndeadline = \"500ms\"\nattempt_timeout = \"20s\"";
+    let portvakt = Portvakt::start(&Configuration { sections: outbound.to_owned(), ..configuration(&simulator) });
+    simulator.fault(FaultKind::Delay { milliseconds: 1500 }).unwrap();
+    for ask in [portvakt.ask(), portvakt.ask().post()] {
+        let sent = Instant::now();
+        let late = ask.send().await;
+        assert!(sent.elapsed() >= Duration::from_millis(500));
+        assert_eq!((late.status, late.error(), late.header("Retry-After")), (504, "temporarily_unavailable", Some("5")), "{}", late.text);
+        assert!(late.description().starts_with("no answer from Maskinporten within 500 ms"), "{}", late.text);
+    }
+    assert_eq!(simulator.wait_for_answers(2, PATIENCE).await.unwrap().received, 2, "the GET's exchange and the POST's");
+    let ask = portvakt.ask();
+    until_some("the token that came too late", async || Some(ask.clone().send().await).filter(|answer| answer.status == 200)).await;
+    assert_eq!(simulator.counters().received, 2);
+}
+
+#[tokio::test]
+async fn an_attempt_ends_by_its_timeout_and_the_next_caller_tries_anew() {
+    let simulator = simulator();
+    let outbound = "[outbound]\nattempt_timeout = \"300ms\"";
+    let portvakt = Portvakt::start(&Configuration { sections: outbound.to_owned(), ..configuration(&simulator) });
+    for (at, words) in [(Stage::BeforeHeaders, "waiting for the answer"), (Stage::InBody, "reading the answer")] {
+        simulator.fault(FaultKind::Hang { at }.times(1)).unwrap();
+        let sent = Instant::now();
+        let answer = portvakt.ask().send().await;
+        assert!(sent.elapsed() >= Duration::from_millis(300));
+        assert_eq!(
+            (answer.status, answer.error(), answer.header("Retry-After")),
+            (503, "temporarily_unavailable", Some("5")),
+            "{}",
+            answer.text
+        );
+        assert!(answer.description().contains("took longer than 300 ms") && answer.description().contains(words), "{}", answer.text);
+    }
+    assert_eq!(portvakt.ask().send().await.status, 200);
+    let counters = simulator.counters();
+    assert_eq!((counters.received, counters.duplicate_jtis), (3, 0));
+}
