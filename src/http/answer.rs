@@ -27,7 +27,7 @@ pub(super) fn granted(token: &Token, scopes: &Scopes, now: Instant) -> HttpRespo
 /// longer than copying a kilobyte, and HTTP copies it behind the head in any case.
 fn body(token: &Token, scopes: &Scopes, now: Instant) -> Vec<u8> {
     let access_token = token.access_token();
-    let scope = token.scope().unwrap_or(scopes.as_str());
+    let scope = token.other_scopes().unwrap_or(scopes).as_str();
     let mut body = Vec::with_capacity(access_token.len() + scope.len() + AROUND);
     body.extend_from_slice(br#"{"access_token":""#);
     body.extend_from_slice(access_token);

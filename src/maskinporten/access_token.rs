@@ -3,29 +3,27 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::scope::Scopes;
 
 /// An access token, and what Maskinporten said about it.
 ///
-/// Cloning shares the token's memory, which is zeroed when the last of those who share it drops it. `Debug` does not print the token.
-#[derive(Clone)]
+/// Its memory is zeroed when it is dropped. `Debug` does not print the token.
 pub struct AccessToken {
-    secret: Bytes,
+    secret: Zeroizing<Box<[u8]>>,
     expires_in: Option<Duration>,
     scope: Option<Scopes>,
 }
 
 impl AccessToken {
     pub(super) fn new(secret: Zeroizing<Box<[u8]>>, expires_in: Option<Duration>, scope: Option<Scopes>) -> Self {
-        Self { secret: Bytes::from_owner(secret), expires_in, scope }
+        Self { secret, expires_in, scope }
     }
 
     /// The token itself: opaque, in the characters of [RFC 6750 section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1),
-    /// so that it needs no escaping in JSON or in a header. `Bytes` prints what it holds: do not log it.
-    pub fn expose_secret(&self) -> &Bytes {
+    /// so that it needs no escaping in JSON or in a header. Do not log it.
+    pub fn expose_secret(&self) -> &[u8] {
         &self.secret
     }
 
@@ -38,6 +36,11 @@ impl AccessToken {
     /// The scopes that Maskinporten says it has given.
     pub fn scope(&self) -> Option<&Scopes> {
         self.scope.as_ref()
+    }
+
+    /// The token and its scopes, for who keeps many and minds their size.
+    pub fn into_parts(self) -> (Zeroizing<Box<[u8]>>, Option<Scopes>) {
+        (self.secret, self.scope)
     }
 }
 
@@ -54,7 +57,7 @@ mod tests {
     #[test]
     fn debug_does_not_print_the_token() {
         let token = AccessToken::new(Zeroizing::new(b"very-secret".as_slice().into()), Some(Duration::from_secs(119)), None);
-        assert_eq!(token.expose_secret().as_ref(), b"very-secret");
+        assert_eq!(token.expose_secret(), b"very-secret");
         let text = format!("{token:?}");
         assert!(!text.contains("secret") && text.contains("119"), "{text}");
     }

@@ -222,7 +222,7 @@ impl Exchanges {
         match self.endpoint.exchange(integration.client.environment(), &grant).await {
             Ok(token) => {
                 integration.metrics.exchange_granted(started.elapsed());
-                let token = Token::new(token, began, kind == Kind::Fresh);
+                let token = Token::new(token, request.scopes(), began, kind == Kind::Fresh);
                 debug!(
                     integration = &*integration.name,
                     scope = request.scopes().as_str(),

@@ -1,22 +1,24 @@
 //! A token and the moments of its life.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rand::RngExt;
+use zeroize::Zeroizing;
 
 use crate::maskinporten::{AccessToken, Scopes};
 
-/// With less than this left a token is not handed out unless nothing better can be had: it would not outlive the call that it is for.
-const TOO_SHORT: Duration = Duration::from_secs(5);
+/// Milliseconds. With less than this left a token is not handed out unless nothing better can be had: it would not outlive the call that it is for.
+const TOO_SHORT: u32 = 5000;
 
 /// A token, as long as it may be handed out. Every moment is on the monotonic clock.
 ///
 /// Shared by all who hold it: what changes in its life (that it was handed out, that its renewal has begun, or failed) is three flags, set once each.
-#[derive(Debug)]
 pub struct Token {
-    token: AccessToken,
+    secret: Zeroizing<Box<[u8]>>,
+    /// None when they are those that were asked for.
+    scopes: Option<Scopes>,
     /// None: Maskinporten did not say how long it lives, so it goes to those who waited for it and to nobody else.
     life: Option<Life>,
     /// When the exchange that brought it ended, if somebody had asked for a fresh token.
@@ -29,30 +31,54 @@ pub struct Token {
     renewal_failed: AtomicBool,
 }
 
+/// Small, for there are as many as tokens: one moment, and how long after it the others come. Milliseconds hold 49 days; no token lives
+/// longer than one.
 #[derive(Debug, Clone, Copy)]
 struct Life {
+    /// A moment before the exchange, so that our view of the life ends before Maskinporten's.
     began: Instant,
-    renew_at: Instant,
-    last_handout: Instant,
-    expires_at: Instant,
+    renewed_after: u32,
+    expires_after: u32,
 }
 
 impl Life {
-    /// `began` is a moment before the exchange, so that our view of the life ends before Maskinporten's.
     fn new(began: Instant, lifetime: Duration) -> Self {
-        let expires_at = began + lifetime;
         // Spread over a tenth of the life, so that tokens that came together are not renewed together.
         let share = rand::rng().random_range(0.75..0.85);
-        Self { began, renew_at: began + lifetime.mul_f64(share), last_handout: expires_at - TOO_SHORT.min(lifetime / 10), expires_at }
+        Self { began, renewed_after: milliseconds(lifetime.mul_f64(share)), expires_after: milliseconds(lifetime) }
+    }
+
+    fn renew_at(self) -> Instant {
+        self.began + Duration::from_millis(self.renewed_after.into())
+    }
+
+    fn last_handout(self) -> Instant {
+        self.began + Duration::from_millis((self.expires_after - TOO_SHORT.min(self.expires_after / 10)).into())
+    }
+
+    fn expires_at(self) -> Instant {
+        self.began + Duration::from_millis(self.expires_after.into())
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("scopes", &self.scopes).field("life", &self.life).finish_non_exhaustive()
     }
 }
 
 impl Token {
     /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
-    pub(super) fn new(token: AccessToken, began: Instant, fresh: bool) -> Self {
+    pub(super) fn new(token: AccessToken, asked_for: &Scopes, began: Instant, fresh: bool) -> Self {
         let life = token.expires_in().map(|lifetime| Life::new(began, lifetime));
+        let (secret, scopes) = token.into_parts();
         Self {
-            token,
+            secret,
+            scopes: scopes.filter(|scopes| scopes != asked_for),
             life,
             fresh_since: fresh.then(Instant::now),
             served: AtomicBool::new(false),
@@ -61,29 +87,29 @@ impl Token {
         }
     }
 
-    /// The token's characters (RFC 6750 `b64token`), shared, not copied.
-    pub fn access_token(&self) -> &Bytes {
-        self.token.expose_secret()
+    /// The token's characters (RFC 6750 `b64token`).
+    pub fn access_token(&self) -> &[u8] {
+        &self.secret
     }
 
-    /// The scopes that Maskinporten said the token has, when it said so.
-    pub fn scope(&self) -> Option<&str> {
-        self.token.scope().map(Scopes::as_str)
+    /// The scopes that Maskinporten said the token has, when they are not those that were asked for.
+    pub fn other_scopes(&self) -> Option<&Scopes> {
+        self.scopes.as_ref()
     }
 
     /// Whole seconds that are left, rounded down, at least 1. None when nobody knows.
     pub fn expires_in(&self, now: Instant) -> Option<u64> {
-        self.life.map(|life| life.expires_at.saturating_duration_since(now).as_secs().max(1))
+        self.life.map(|life| life.expires_at().saturating_duration_since(now).as_secs().max(1))
     }
 
     /// Enough of its life is left to hand it out.
     pub(super) fn is_good(&self, now: Instant) -> bool {
-        self.life.is_some_and(|life| now < life.last_handout)
+        self.life.is_some_and(|life| now < life.last_handout())
     }
 
     /// It still works, though perhaps not for long: better than no token at all.
     pub(super) fn is_valid(&self, now: Instant) -> bool {
-        self.life.is_some_and(|life| now < life.expires_at)
+        self.life.is_some_and(|life| now < life.expires_at())
     }
 
     /// It still works, and its renewal has failed: whoever asks need not wait for that to happen again.
@@ -93,17 +119,17 @@ impl Token {
 
     /// What is left of its life: zero when it has ended, or when nobody knows how long it lives.
     pub(super) fn left(&self, now: Instant) -> Duration {
-        self.life.map_or(Duration::ZERO, |life| life.expires_at.saturating_duration_since(now))
+        self.life.map_or(Duration::ZERO, |life| life.expires_at().saturating_duration_since(now))
     }
 
     /// From when on it may be renewed. None: it cannot be, as nobody knows how long it lives.
     pub(super) fn renew_at(&self) -> Option<Instant> {
-        self.life.map(|life| life.renew_at)
+        self.life.map(|life| life.renew_at())
     }
 
     /// When it ends.
     pub(super) fn expires_at(&self) -> Option<Instant> {
-        self.life.map(|life| life.expires_at)
+        self.life.map(|life| life.expires_at())
     }
 
     /// The exchange that brought it began after the other's.

@@ -39,7 +39,7 @@ fn refused(status: u16, body: &str) -> Refusal {
 #[test]
 fn a_token() {
     let token = whole(200, TOKEN).unwrap();
-    assert_eq!(token.expose_secret().as_ref(), b"abc-._~+/012==");
+    assert_eq!(token.expose_secret(), b"abc-._~+/012==");
     assert_eq!(token.expires_in(), Some(Duration::from_secs(119)));
     assert_eq!(token.scope(), Some(&Scopes::parse("a:read b:write").unwrap()));
 }
@@ -48,7 +48,7 @@ fn a_token() {
 fn members_that_are_unknown_or_twice_and_spaces_are_tolerated() {
     let body = "\r\n {\"access_token\":\"old\",\"new_member\":{\"a\":[1,{}]},\"access_token\":\"a\\/b\",\"token_type\":\"Bearer\"} \n";
     let token = whole(200, body).unwrap();
-    assert_eq!(token.expose_secret().as_ref(), b"a/b");
+    assert_eq!(token.expose_secret(), b"a/b");
     assert_eq!((token.expires_in(), token.scope()), (None, None));
 }
 

@@ -155,7 +155,7 @@ async fn found(then: Then) -> Found {
 async fn a_grant_becomes_a_token() {
     let server = RawServer::start(Then::Write(with_length("200 OK", "", TOKEN))).await;
     let token = client(&patient()).exchange(&server.environment(), &grant()).await.unwrap();
-    assert_eq!(token.expose_secret().as_ref(), b"opaque");
+    assert_eq!(token.expose_secret(), b"opaque");
     assert_eq!(token.expires_in(), Some(Duration::from_secs(119)));
 
     let requests = server.requests().await;
@@ -192,13 +192,13 @@ async fn a_chunked_token_is_a_token() {
         first.len(),
         second.len()
     );
-    assert_eq!(once(Then::Write(chunks.into_bytes())).await.unwrap().expose_secret().as_ref(), b"opaque");
+    assert_eq!(once(Then::Write(chunks.into_bytes())).await.unwrap().expose_secret(), b"opaque");
 }
 
 #[tokio::test]
 async fn a_body_that_ends_with_the_connection_is_whole() {
     let answer = format!("HTTP/1.1 200 OK\r\n\r\n{TOKEN}");
-    assert_eq!(once(Then::Write(answer.into_bytes())).await.unwrap().expose_secret().as_ref(), b"opaque");
+    assert_eq!(once(Then::Write(answer.into_bytes())).await.unwrap().expose_secret(), b"opaque");
 }
 
 #[rstest]
@@ -421,5 +421,5 @@ async fn a_certificate_that_the_settings_trust() {
     let environment = start_tls_server(&key, &certificate);
     let settings = OutboundSettings { ca_certificates: Some(certificate.to_pem().unwrap()), ..patient() };
     let token = client(&settings).exchange(&environment, &grant()).await.unwrap();
-    assert_eq!(token.expose_secret().as_ref(), b"opaque");
+    assert_eq!(token.expose_secret(), b"opaque");
 }
