@@ -1,5 +1,12 @@
 //! A service with one integration, assembled from the rooms' own settings, and the simulator to fetch its tokens from.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::pedantic, clippy::unwrap_used, reason = "each bench uses its part of what stands here")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    reason = "each bench uses its part of what stands here"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -56,13 +56,15 @@ fn of_several_faults_the_one_further_up_the_table_is_the_answer() {
     let choices = choices();
     let mut combinations: Vec<Vec<&Choice>> = vec![Vec::new()];
     for column in &choices {
-        combinations = combinations.iter().flat_map(|so_far| column.iter().map(|choice| so_far.iter().copied().chain([choice]).collect())).collect();
+        combinations =
+            combinations.iter().flat_map(|so_far| column.iter().map(|choice| so_far.iter().copied().chain([choice]).collect())).collect();
     }
     assert_eq!(combinations.len(), 2 * 2 * 2 * 2 * 5 * 2 * 2 * 3 * 2);
     for combination in combinations {
         let made = combination.iter().fold(request(), |it, choice| (choice.make)(it));
         let answer = door.ask(&made);
-        let first = combination.iter().enumerate().filter(|(_, choice)| choice.row.is_some()).min_by_key(|(index, choice)| place(*index, choice));
+        let first =
+            combination.iter().enumerate().filter(|(_, choice)| choice.row.is_some()).min_by_key(|(index, choice)| place(*index, choice));
         let names: Vec<&str> = combination.iter().map(|choice| choice.name).filter(|name| !name.is_empty()).collect();
         match first.and_then(|(_, choice)| choice.row) {
             None => assert_eq!(answer.status, 200, "{answer:?}"),
