@@ -1,7 +1,6 @@
 //! contract.md's limits, to the byte: what is just short enough, and one more.
 
 use crate::door::*;
-use crate::support::*;
 
 fn answered(request: &Request) -> (u16, String, String) {
     let answer = door().ask(request);
