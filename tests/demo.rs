@@ -1,5 +1,8 @@
 //! `portvakt demo`, as somebody sees it who has just cloned the project.
 
+// clippy.toml's allowance for tests does not reach the functions that tests call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "support/curl.rs"]
 mod curl;
 

@@ -1,5 +1,8 @@
 //! The README's quick start, by its own commands and files: only the ports are others, so that tests can run side by side.
 
+// clippy.toml's allowance for tests does not reach the functions that tests call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "support/curl.rs"]
 mod curl;
 
