@@ -43,9 +43,7 @@ struct ConfigArgument {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
-    /// Show it at work: the service and a simulated Maskinporten with throw-away keys, on this machine
     Demo(demo::Arguments),
-    /// Run the Maskinporten simulator alone
     Simulate(simulate::Arguments),
     /// Make API keys, and their digests for the configuration file
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use super::Failure;
 use super::signals::Signals;
 use crate::simulator::{ClientSettings, Settings, Simulator, StartError};
 
-/// Runs a Maskinporten to develop and test against.
+/// Run a Maskinporten to develop and test against.
 ///
 /// It verifies grants by every rule that Digdir documents, and answers with signed tokens that open no real door, or with
 /// Maskinporten's errors. Faults are injected, and counters read, at its control endpoint, /_simulator.

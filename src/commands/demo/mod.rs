@@ -18,7 +18,7 @@ use self::steps::STEPS;
 use super::Failure;
 use super::signals::Signals;
 
-/// Runs the service beside a simulated Maskinporten, with keys that are made at the start and thrown away at the end.
+/// Show the service at work beside a simulated Maskinporten, with throw-away keys.
 ///
 /// Makes the calls that a gateway makes for Folkeregisteret and Kontakt- og reservasjonsregisteret, shows what happens at each,
 /// and then stays up, with curl lines to try. Everything listens on loopback, on free ports. The exit code is 0 only if every
