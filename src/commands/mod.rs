@@ -1,8 +1,10 @@
 //! What an operator types, a file per command.
 
 mod api_key;
+mod demo;
 mod serve;
 mod service;
+mod signals;
 mod simulate;
 
 use std::fmt::Display;
@@ -14,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Colours, ConfigError};
 use crate::telemetry::{LogFormat, start_logging};
 
-/// What is logged: a level, or `target=level` pairs. Info where it is not set.
+/// What is logged: a level, or `target=level` pairs. Where it is not set, the command's own default.
 const LOG_FILTER: &str = "PORTVAKT_LOG";
 
 /// The token service that stands between your gateways and services, and Maskinporten.
@@ -41,11 +43,22 @@ struct ConfigArgument {
 enum Command {
     /// Run the service
     Serve(serve::Arguments),
-    /// Run the Maskinporten simulator alone
+    Demo(demo::Arguments),
     Simulate(simulate::Arguments),
     /// Make API keys, and their digests for the configuration file
     #[command(subcommand)]
     ApiKey(api_key::Command),
+}
+
+impl Command {
+    /// What is logged when `PORTVAKT_LOG` does not say. None: info.
+    fn default_log_filter(&self) -> Option<&'static str> {
+        match self {
+            // What it shows is on stdout already, and one of its calls fails on purpose.
+            Self::Demo(_) => Some("error"),
+            Self::Serve(_) | Self::Simulate(_) | Self::ApiKey(_) => None,
+        }
+    }
 }
 
 /// How a command that did not do its work ends.
@@ -84,12 +97,13 @@ impl Failure {
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let Arguments { command, log_format } = Arguments::parse();
-    let filter = std::env::var(LOG_FILTER).ok();
-    if let Err(error) = start_logging(filter.as_deref(), log_format) {
+    let filter = std::env::var(LOG_FILTER).ok().filter(|filter| !filter.trim().is_empty());
+    if let Err(error) = start_logging(filter.as_deref().or(command.default_log_filter()), log_format) {
         return exit_code(Err(Failure::misused(error)));
     }
     exit_code(match command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::ApiKey(command) => api_key::run(&command),
     })

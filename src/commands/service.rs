@@ -11,10 +11,10 @@ use actix_web::dev::ServerHandle;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::signals::Signals;
 use crate::access::{Access, CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
 use crate::config::{self, Config, ConfigError, KeySource};
 use crate::http::{Doors, Listener, ListenerError, Management};
@@ -178,24 +178,9 @@ impl StopSignals {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _within = runtime.enter();
-            Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? }
+            Signals::new()?
         };
         Ok(Self { runtime, signals })
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// The next one's name.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }
 

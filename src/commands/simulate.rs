@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::Failure;
+use super::signals::Signals;
 use crate::simulator::{ClientSettings, Settings, Simulator, StartError};
 
-/// Runs a Maskinporten to develop and test against.
+/// Run a Maskinporten to develop and test against.
 ///
 /// It verifies grants by every rule that Digdir documents, and answers with signed tokens that open no real door, or with
 /// Maskinporten's errors. Faults are injected, and counters read, at its control endpoint, /_simulator.
@@ -33,14 +33,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         // Before the start, so that a signal that comes during it is not missed.
-        let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-        let mut terminated = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+        let mut signals = Signals::new().map_err(Failure::failed)?;
         let simulator = Simulator::start(settings).map_err(|error| not_started(&error))?;
         introduce(&simulator);
-        tokio::select! {
-            _ = interrupted.recv() => info!("interrupted"),
-            _ = terminated.recv() => info!("terminated"),
-        }
+        let signal = signals.next().await;
+        info!(signal, "stopped");
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, Uri};
+use actix_web::http::{ConnectionType, Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use uuid::Uuid;
@@ -88,11 +88,15 @@ pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: 
         "/token" => token::answer(&doors, &request, payload).await,
         _ => Problem::UnknownPath.answer(),
     };
-    marked(response, id)
+    marked(&request, response, id)
 }
 
 /// What every answer has, of either listener: it can be told from others, and nobody keeps it.
-pub(super) fn marked(mut response: HttpResponse, id: HeaderValue) -> HttpResponse {
+pub(super) fn marked(request: &HttpRequest, mut response: HttpResponse, id: HeaderValue) -> HttpResponse {
+    if request.head().upgrade() {
+        // Java's client asks for HTTP/2 so. actix would echo the wish, and end the connection without a word.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(X_REQUEST_ID, id);

@@ -36,7 +36,7 @@ impl Management {
 /// Answers the operator's questions.
 pub(super) fn manage(management: &Management, request: &HttpRequest) -> HttpResponse {
     let response = answer(management, request).unwrap_or_else(|problem| problem.answer());
-    marked(response, request_id(request.headers()))
+    marked(request, response, request_id(request.headers()))
 }
 
 fn answer(management: &Management, request: &HttpRequest) -> Result<HttpResponse, Problem> {

@@ -151,9 +151,12 @@ impl<'a> Said<'a> {
     }
 
     fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
-        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        // At the # of an expression that the gateway did not evaluate, the parser takes a fragment to begin, and drops it.
+        let is_cut = query.ends_with('{');
+        let mut pairs = form_urlencoded::parse(query.as_bytes()).peekable();
+        while let Some((key, value)) = pairs.next() {
             let Some(name) = Name::of_header(&key) else { continue };
-            let value = trimmed(value);
+            let value = if is_cut && pairs.peek().is_none() { Cow::Owned(format!("{value}#")) } else { trimmed(value) };
             // With hyphens too: whoever writes it so means it, and must not get a token that says less.
             if matches!(name, Name::Pid | Name::AuthorizationDetails) {
                 if Absence::of(value.as_bytes()).is_some() {
@@ -198,9 +201,14 @@ impl<'a> Said<'a> {
     }
 
     fn check(self) -> Result<Parameters<'a>, Problem> {
-        let iss = required(self.iss, Name::Iss)?;
+        let (iss, scope) = match (self.iss.text, self.scope.text) {
+            (Some(iss), Some(scope)) => (iss, scope),
+            // Of two that are missing, the one whose absence tells more of the cause.
+            (None, None) if self.scope.absence > self.iss.absence => return Err(missing(Name::Scope, self.scope.absence)),
+            (None, _) => return Err(missing(Name::Iss, self.iss.absence)),
+            (Some(_), None) => return Err(missing(Name::Scope, self.scope.absence)),
+        };
         within(&iss, ISS_LIMIT, Name::Iss)?;
-        let scope = required(self.scope, Name::Scope)?;
         within(&scope, SCOPE_LIMIT, Name::Scope)?;
         let scopes = Scopes::parse(&scope).map_err(|error| {
             // The library's sentence is ours, with nothing in it of what was sent.
@@ -276,18 +284,17 @@ fn trimmed(value: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-fn required(value: Value<'_>, name: Name) -> Result<Cow<'_, str>, Problem> {
-    let absence = value.absence.unwrap_or(Absence::NotSent);
-    value.text.ok_or_else(|| {
-        let (name, cause) = match name {
-            Name::Iss => ("iss", "In the gateway, API property maskinporten_api_iss is probably not set; otherwise send the integration's client ID as iss."),
-            _ => (
-                "scope",
-                "In the gateway, no flow of the plan has probably set attribute scope (policy assign-attributes); otherwise send the scope as scope.",
-            ),
-        };
-        Problem::Parameter(format!("{name} {absence}. {cause}"))
-    })
+fn missing(name: Name, absence: Option<Absence>) -> Problem {
+    let absence = absence.unwrap_or(Absence::NotSent);
+    let cause = match name {
+        Name::Iss => {
+            "In the gateway, API property maskinporten_api_iss is probably not set; otherwise send the integration's client ID as iss."
+        }
+        _ => {
+            "In the gateway, no flow of the plan has probably set attribute scope (policy assign-attributes); otherwise send the scope as scope."
+        }
+    };
+    Problem::Parameter(format!("{} {absence}. {cause}", name.as_str()))
 }
 
 fn within(text: &str, limit: usize, name: Name) -> Result<(), Problem> {

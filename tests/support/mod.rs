@@ -1,10 +1,12 @@
 //! The real binary on free ports, the simulator as Maskinporten, and ways to talk to them.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::pedantic, reason = "each test binary uses its part of what stands here")]
 
+pub mod wire;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,8 @@ pub fn configuration(simulator: &Simulator) -> Configuration {
 
 /// A portvakt.toml with parts that a test can replace.
 pub struct Configuration {
+    pub listen: String,
+    pub shutdown_grace: String,
     pub issuer: String,
     pub token_endpoint: String,
     /// Lines of `[outbound]`, `[cache]` and the like.
@@ -73,6 +77,8 @@ pub struct Configuration {
 impl Default for Configuration {
     fn default() -> Self {
         Self {
+            listen: "127.0.0.1:0".to_owned(),
+            shutdown_grace: "10s".to_owned(),
             issuer: String::new(),
             token_endpoint: String::new(),
             sections: String::new(),
@@ -94,13 +100,13 @@ impl Default for Configuration {
 
 impl Configuration {
     pub fn text(&self) -> String {
-        let Self { issuer, token_endpoint, sections, freg, krr_key, caller, more } = self;
+        let Self { listen, shutdown_grace, issuer, token_endpoint, sections, freg, krr_key, caller, more } = self;
         let (key, digest, other_digest) = (certs("registered-2048.pem"), sha256(API_KEY), sha256(OTHER_API_KEY));
         format!(
             r#"
 [server]
-listen = "127.0.0.1:0"
-shutdown_grace = "10s"
+listen = "{listen}"
+shutdown_grace = "{shutdown_grace}"
 
 [management]
 listen = "127.0.0.1:0"
@@ -208,6 +214,12 @@ impl Portvakt {
         self.log.wait_for(wanted)
     }
 
+    /// Waits until the process has ended, however it ended.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.log.wait_for_end();
+        self.child.wait().unwrap()
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
@@ -241,6 +253,14 @@ impl Log {
             assert!(!left.is_zero() && !lines.1, "this line never came; the log is:\n{}", lines.0.join("\n"));
             lines = self.changed.wait_timeout(lines, left).unwrap().0;
         }
+    }
+}
+
+impl Log {
+    fn wait_for_end(&self) {
+        let lines = self.lines.lock().unwrap();
+        let (lines, waited) = self.changed.wait_timeout_while(lines, PATIENCE, |lines| !lines.1).unwrap();
+        assert!(!waited.timed_out(), "it goes on; the log is:\n{}", lines.0.join("\n"));
     }
 }
 
