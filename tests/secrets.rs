@@ -320,7 +320,7 @@ async fn a_deadline_tells_no_secret_either() {
 #[test]
 fn a_start_that_fails_tells_no_secret() {
     let key = std::fs::read_to_string(certs("virksomhet.key")).unwrap();
-    let krr_keys = [
+    let wrong_keys = [
         format!("{{ pkcs12_file = '{}', password_file = 'wrong' }}", certs("virksomhet.p12").display()),
         format!("{{ private_key_file = '{}', password_file = 'wrong', kid = 'a' }}", certs("registered-2048.encrypted.pem").display()),
         format!("{{ pkcs12_file = '{}', password = '{WRONG_PASSWORD}' }}", certs("virksomhet.p12").display()),
@@ -330,13 +330,13 @@ fn a_start_that_fails_tells_no_secret() {
         format!("{{ private_key_file = '{}', kid = '''{key}''' }}", certs("virksomhet.key").display()),
     ];
     let secrets = secrets();
-    for krr_key in krr_keys {
+    for key in wrong_keys {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("wrong"), WRONG_PASSWORD).unwrap();
         let configuration = Configuration {
             issuer: "http://127.0.0.1:1/".to_owned(),
             token_endpoint: "http://127.0.0.1:1/token".to_owned(),
-            krr_key,
+            krr_key: key,
             ..Configuration::default()
         };
         std::fs::write(directory.path().join("portvakt.toml"), configuration.text()).unwrap();
