@@ -259,16 +259,16 @@ async fn refused(heard: &mut Heard, portvakt: &Portvakt) {
 
 /// What an HTTP client would not send, and what ends in the middle.
 fn not_even_http(heard: &mut Heard, portvakt: &Portvakt) {
-    let head = format!("/token HTTP/1.1\r\nHost: a\r\nX-API-Key: {API_KEY}\r\niss: {FREG}\r\nscope: {FREG_SCOPE}\r\npid: {PID}\r\n");
-    heard.raw(portvakt, &format!("GET {head}a b: {PID}\r\n\r\n"));
-    heard.raw(portvakt, &format!("GET {head}Content-Length: {PID}x\r\n\r\n"));
+    let fields = format!("/token HTTP/1.1\r\nHost: a\r\nX-API-Key: {API_KEY}\r\niss: {FREG}\r\nscope: {FREG_SCOPE}\r\npid: {PID}\r\n");
+    heard.raw(portvakt, &format!("GET {fields}a b: {PID}\r\n\r\n"));
+    heard.raw(portvakt, &format!("GET {fields}Content-Length: {PID}x\r\n\r\n"));
     heard.raw(portvakt, &format!("GET /token?pid={PID} {API_KEY}\r\n{API_KEY}\r\n\r\n"));
-    heard.raw(portvakt, &format!("{PID} {head}\r\n"));
-    heard.raw(portvakt, &format!("POST {head}Content-Length: 40\r\n\r\nclient_secret={API_KEY}&pid={PID}"));
-    heard.raw(portvakt, &format!("POST {head}Transfer-Encoding: chunked\r\n\r\n{API_KEY}\r\n"));
-    heard.raw(portvakt, &format!("GET {head}{}\r\n", format!("X-Some: {PID}\r\n").repeat(8000)));
+    heard.raw(portvakt, &format!("{PID} {fields}\r\n"));
+    heard.raw(portvakt, &format!("POST {fields}Content-Length: 40\r\n\r\nclient_secret={API_KEY}&pid={PID}"));
+    heard.raw(portvakt, &format!("POST {fields}Transfer-Encoding: chunked\r\n\r\n{API_KEY}\r\n"));
+    heard.raw(portvakt, &format!("GET {fields}{}\r\n", format!("X-Some: {PID}\r\n").repeat(8000)));
     let mut cut = TcpStream::connect(portvakt.tokens).unwrap();
-    write!(cut, "POST {head}Content-Length: 400\r\n\r\n{PID}").unwrap();
+    write!(cut, "POST {fields}Content-Length: 400\r\n\r\n{PID}").unwrap();
     cut.shutdown(Shutdown::Write).unwrap();
     heard.errors.push_str(&read_answer(&mut cut));
 }
@@ -276,7 +276,7 @@ fn not_even_http(heard: &mut Heard, portvakt: &Portvakt) {
 async fn failed(heard: &mut Heard, portvakt: &Portvakt, simulator: &Simulator) {
     // A server that repeats what it was sent, and a person's number on an error page.
     let echo = serde_json::json!({"error": "invalid_grant", "error_description": format!("eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl of {PID} {CONSENT_PERSON}")});
-    let page = format!("<html><head><title>{PID} eyJhbGciOiJSUzI1NiJ9.eyJwaWQiOiIyMzA3OTQyMjU2OCJ9</title></head></html>");
+    let page = format!("<html><fields><title>{PID} eyJhbGciOiJSUzI1NiJ9.eyJwaWQiOiIyMzA3OTQyMjU2OCJ9</title></fields></html>");
     let answer = |status: u16, body: &str| FaultKind::Status { status, headers: [].into(), body: body.to_owned() };
     let person = portvakt.ask().with("authorization_details", CONSENT);
     for (number, (status, fault)) in (1..).zip([
