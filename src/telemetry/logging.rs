@@ -65,7 +65,19 @@ pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<
     Ok(())
 }
 
+/// This one's debug level repeats the values of headers that it cannot read.
+const REPEATS_HEADERS: &str = "actix_http";
+
 /// A dependency's trace level prints what passes through it, headers and bodies with secrets among it: only our own target reaches trace.
 fn dependencies_at_debug() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    filter_fn(|metadata| *metadata.level() <= Level::DEBUG || metadata.target().starts_with(OURS)).with_max_level_hint(LevelFilter::TRACE)
+    let most = |target: &str| {
+        if target.starts_with(OURS) {
+            Level::TRACE
+        } else if target.starts_with(REPEATS_HEADERS) {
+            Level::INFO
+        } else {
+            Level::DEBUG
+        }
+    };
+    filter_fn(move |metadata| *metadata.level() <= most(metadata.target())).with_max_level_hint(LevelFilter::TRACE)
 }

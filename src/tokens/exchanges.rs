@@ -50,6 +50,9 @@ pub enum TokenError {
 /// How an exchange ended.
 pub(super) type Outcome = Result<Arc<Token>, TokenError>;
 
+/// The exchanges under way, each with the place where its outcome will be.
+type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
+
 /// An integration with its tokens and the exchanges under way for it.
 #[derive(Debug)]
 pub(super) struct Integration {
@@ -58,7 +61,7 @@ pub(super) struct Integration {
     pub(super) cache: TokenCache,
     pub(super) metrics: IntegrationMetrics,
     /// Locked only when a token is missing, or due.
-    under_way: Mutex<HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>>,
+    under_way: Mutex<UnderWay>,
 }
 
 /// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
@@ -122,7 +125,7 @@ impl Integration {
         Self { name, client: Arc::new(client), cache, metrics, under_way: Mutex::default() }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>> {
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
         // Nothing that can panic runs while it is held, so a poisoned lock guards a whole table.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }

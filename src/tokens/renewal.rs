@@ -127,30 +127,29 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
 async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest) {
     let (mut attempt, mut old) = (0, None);
     loop {
-        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
-            Ok(token) => {
-                attempt = 0;
-                // This task renews it, and no timer beside it.
-                token.mark_served();
-                token.take_renewal();
-                match token.renew_at() {
-                    Some(renew_at) => {
-                        // A life that is shorter than an exchange takes must not make this a loop without a pause.
-                        sleep_until(renew_at.max(Instant::now() + FIRST_PAUSE).into()).await;
-                        old = Some(token);
-                    }
-                    None => sleep(WITHOUT_LIFETIME).await,
+        if let Ok(token) = exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
+            attempt = 0;
+            // This task renews it, and no timer beside it.
+            token.mark_served();
+            token.take_renewal();
+            match token.renew_at() {
+                Some(renew_at) => {
+                    // A life that is shorter than an exchange takes must not make this a loop without a pause.
+                    sleep_until(renew_at.max(Instant::now() + FIRST_PAUSE).into()).await;
+                    old = Some(token);
                 }
+                None => sleep(WITHOUT_LIFETIME).await,
             }
-            Err(_) => {
-                let valid = old.as_ref().filter(|old| old.is_valid(Instant::now()));
-                let pause = valid.map_or_else(|| pause(attempt), |old| pause_while_valid(attempt, old));
-                if let Some(old) = valid {
+        } else {
+            let pause = match old.as_ref().filter(|old| old.is_valid(Instant::now())) {
+                Some(old) => {
                     old.mark_renewal_failed();
+                    pause_while_valid(attempt, old)
                 }
-                sleep(pause).await;
-                attempt += 1;
-            }
+                None => pause(attempt),
+            };
+            sleep(pause).await;
+            attempt += 1;
         }
     }
 }

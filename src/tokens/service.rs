@@ -1,6 +1,7 @@
 //! The one entrance: give me a token for this request.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::cache::TokenCache;
-use super::exchanges::{Exchanges, Integration, Joined, Purpose, TokenError};
+use super::exchanges::{Exchanges, Integration, Joined, Outcome, Purpose, TokenError};
 use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
@@ -116,12 +117,18 @@ impl TokenService {
         if let Joined::There(token) = &joined {
             self.served(integration, request, token, Instant::now());
         }
-        // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
         let now = Instant::now();
-        let old = integration.cache.get(request).filter(|token| token.is_valid(now));
-        let patience = old.as_ref().map_or(self.deadline, |old| self.deadline.min(old.left(now) / 2));
-        let outcome = timeout(patience, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)));
-        outcome.or_else(|error| old.filter(|old| old.is_valid(Instant::now())).ok_or(error))
+        let Some(old) = integration.cache.get(request).filter(|token| token.is_valid(now)) else {
+            return self.wait(joined).await;
+        };
+        // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
+        let mut waiting = pin!(self.wait(joined));
+        match timeout(old.left(now) / 2, &mut waiting).await {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(_)) | Err(_) if old.is_valid(Instant::now()) => Ok(old),
+            Ok(Err(error)) => Err(error),
+            Err(_) => waiting.await,
+        }
     }
 
     /// A token that is newer than the cached one. Shared with those who ask for a fresh one meanwhile, or within a second after.
@@ -131,8 +138,7 @@ impl TokenService {
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        let joined = self.exchanges.join(integration, request, &Purpose::Fresh);
-        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
+        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh)).await
     }
 
     /// The integrations, in the order in which they were given.
@@ -143,6 +149,10 @@ impl TokenService {
     /// How many tokens are held, about.
     pub fn cached_tokens(&self) -> u64 {
         self.integrations.iter().map(|integration| integration.cache.len()).sum()
+    }
+
+    async fn wait(&self, joined: Joined) -> Outcome {
+        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
     }
 
     /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.

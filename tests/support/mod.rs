@@ -1,5 +1,14 @@
 //! The real binary on free ports, the simulator as Maskinporten, and ways to talk to them.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::pedantic, reason = "each test binary uses its part of what stands here")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test binary uses its part of what stands here"
+)]
 
 pub mod wire;
 

@@ -116,7 +116,8 @@ impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("empty"),
-            Self::Pem(label) => write!(f, "PEM (`-----BEGIN {label}-----`)"),
+            // Without the dashes: texts for an operator are searched for PEM blocks, and what looks like one is masked to its end.
+            Self::Pem(label) => write!(f, "PEM (`BEGIN {label}`)"),
             Self::Json => f.write_str("JSON"),
             Self::Pkcs12 => f.write_str("a PKCS#12 file"),
             Self::DerCertificate => f.write_str("a certificate in binary (DER)"),
