@@ -204,7 +204,7 @@ fn caller_tables() -> String {
             ("requires", rule.requires),
         ];
         for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
-            text += &format!(", {name} = {}", list(values));
+            text = format!("{text}, {name} = {}", list(values));
         }
         text + if rule.pid { ", pid = true },\n" } else { " },\n" }
     };
