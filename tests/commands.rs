@@ -213,7 +213,7 @@ fn hash_drops_one_line_break(#[case] stdin: &str, #[case] key: &str) {
 #[case::a_space_behind(b"some-key \n", "begins or ends")]
 #[case::a_control_character(b"some\x00key", "control character")]
 #[case::too_long(&[b'k'; 257], "256 bytes")]
-#[case::endless(&[b'k'; 200_000], "256 bytes")]
+#[case::endless(&vec![b'k'; 200_000], "256 bytes")]
 #[case::binary(b"\xff\xfe\x00", "stdin")]
 #[case::null(b"null", "no key was given")]
 #[case::unevaluated(b"{#properties['key']}", "no key was given")]

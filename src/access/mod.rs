@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use openssl::memcmp;
 
@@ -113,7 +113,7 @@ impl Access {
                 names.insert(integration.client_id.into(), index);
                 names.insert(integration.name.into(), index);
             }
-            let networks = settings.networks.into_boxed_slice();
+            let networks = settings.networks.into_iter().map(canonical).collect();
             callers.push(Caller { id: CallerId(caller), name: settings.name.into(), networks, entitlements, names });
         }
         Self { callers, keys }
@@ -134,6 +134,17 @@ impl Access {
     pub fn callers(&self) -> &[Caller] {
         &self.callers
     }
+}
+
+/// A network of IPv4 addresses that is written as one of IPv6 (`::ffff:10.0.0.0/104`) is what it is, as a peer's address is.
+fn canonical(network: IpNet) -> IpNet {
+    /// Of an IPv6 address, in bits, before the IPv4 one in it.
+    const MAPPED: u8 = 96;
+    let mapped = match network {
+        IpNet::V6(network) => network.addr().to_ipv4_mapped().zip(network.prefix_len().checked_sub(MAPPED)),
+        IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }
 
 impl Caller {

@@ -117,7 +117,11 @@ impl Service {
         let StopSignals { runtime, mut signals } = signals;
         runtime.block_on(async {
             tokio::select! {
-                signal = signals.next() => info!(signal, "stopping: what is in progress is finished first"),
+                signal = signals.next() => {
+                    // Before it is said, so that nobody who has read it is told to send more.
+                    self.management.set_ready(false);
+                    info!(signal, "stopping: what is in progress is finished first");
+                }
                 ended = &mut self.ended => return ended.unwrap_or_else(|_| Err(io::Error::other("the listeners' thread ended"))),
             }
             tokio::select! {

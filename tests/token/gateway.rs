@@ -1,10 +1,10 @@
 //! The gateway's call to the byte, and other clients' ways with HTTP.
 
 use rstest::rstest;
-use serde_json::Value;
+use rustix::process::Signal;
 
 use crate::door::*;
-use crate::support::wire::check_document;
+use crate::support::wire::{Wire, check_document};
 use crate::support::*;
 
 /// As captured from a real gateway: shared/gravitee.md.
@@ -16,19 +16,15 @@ fn captured(key: &str, scope: &str, iss: &str) -> String {
 fn the_gateways_call_gets_a_token_that_maskinporten_made() {
     let door = door();
     let answer = door.wire().ask(captured(API_KEY, FREG_SCOPE, FREG)).checked();
-    let claims = claims(answer.token());
-    assert_eq!((&claims["scope"], &claims["client_id"]), (&FREG_SCOPE.into(), &FREG.into()));
+    let granted = claims(answer.token());
+    assert_eq!((&granted["scope"], &granted["client_id"]), (&FREG_SCOPE.into(), &FREG.into()));
     assert_eq!((&answer.json["token_type"], &answer.json["scope"]), (&"Bearer".into(), &FREG_SCOPE.into()));
     assert!((100..=119).contains(&answer.json["expires_in"].as_u64().unwrap()), "{answer:?}");
     assert_eq!(answer.json.as_object().unwrap().len(), 4);
     assert_eq!((answer.version.as_str(), answer.header("connection")), ("HTTP/1.1", None));
     // And the one with the virksomhetssertifikat.
     let answer = door.wire().ask(captured(API_KEY, KRR_SCOPE, KRR)).checked();
-    assert_eq!(support_claims(answer.token())["client_id"], KRR);
-}
-
-fn support_claims(token: &str) -> Value {
-    claims(token)
+    assert_eq!(claims(answer.token())["client_id"], KRR);
 }
 
 #[test]
@@ -77,8 +73,8 @@ fn pipelined_requests_are_answered_in_their_order() {
     for status in [200, 400, 404, 200, 200, 400] {
         assert_eq!(wire.answer().checked().status, status);
     }
-    let last = request().field("Connection", "close").bytes();
-    assert_eq!(wire.ask([good, last].concat()).status, 200);
+    let closing = request().field("Connection", "close").bytes();
+    assert_eq!(wire.ask([good, closing].concat()).status, 200);
     assert_eq!(wire.answer().checked().header("connection"), Some("close"));
     assert!(wire.is_closed());
 }
@@ -198,5 +194,19 @@ async fn a_real_client_is_answered_too() {
         let answer = ask.send().await;
         check_document(answer.status, &answer.json);
         assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+}
+
+#[test]
+fn a_burst_of_connections_waits_to_be_accepted() {
+    let simulator = simulator();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    // While nobody accepts, the kernel keeps as many as the listener has asked it to.
+    portvakt.signal(Signal::STOP);
+    let wires: Vec<Wire> = (0..most.min(400)).map(|_| Wire::connect(portvakt.tokens)).collect();
+    portvakt.signal(Signal::CONT);
+    for mut wire in wires {
+        assert_eq!(wire.ask(request().bytes()).status, 200);
     }
 }
