@@ -124,12 +124,12 @@ impl Token {
 
     /// From when on it may be renewed. None: it cannot be, as nobody knows how long it lives.
     pub(super) fn renew_at(&self) -> Option<Instant> {
-        self.life.map(|life| life.renew_at())
+        self.life.map(Life::renew_at)
     }
 
     /// When it ends.
     pub(super) fn expires_at(&self) -> Option<Instant> {
-        self.life.map(|life| life.expires_at())
+        self.life.map(Life::expires_at)
     }
 
     /// The exchange that brought it began after the other's.
