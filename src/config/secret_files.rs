@@ -14,7 +14,7 @@ use super::reader::{Item, quotable};
 
 /// No key, password or certificate chain is larger; a device that never ends is not read to the end of memory.
 const LARGEST: u64 = 1024 * 1024;
-const GROUP: u32 = 0o070;
+/// A group is often given access on purpose: that is how Kubernetes and systemd hand secrets to a service.
 const OTHERS: u32 = 0o007;
 
 /// A file that is not secret itself, a certificate for example.
@@ -25,17 +25,14 @@ pub(super) fn public(item: Item<'_>, directory: &Path, findings: &mut Findings) 
 /// A file that only Portvakt should be able to read.
 pub(super) fn secret(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<File> {
     let (file, mode) = read(item, directory, findings)?;
-    let who = match (mode & GROUP != 0, mode & OTHERS != 0) {
-        (false, false) => return Some(file),
-        (true, false) => "its group",
-        (false, true) => "everyone on this machine",
-        (true, true) => "its group and everyone on this machine",
-    };
+    if mode & OTHERS == 0 {
+        return Some(file);
+    }
     let path = file.path.display();
     findings.warning(
         item.place,
-        format!("`{}` holds a secret and is open to {who} (mode {:04o})", quotable(&path.to_string()), mode & 0o7777),
-        format!("run `chmod 600 {path}`, as the user that Portvakt runs as"),
+        format!("`{}` holds a secret and is open to everyone on this machine (mode {:04o})", quotable(&path.to_string()), mode & 0o7777),
+        format!("run `chmod o= {path}`"),
     );
     Some(file)
 }

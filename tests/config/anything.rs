@@ -37,7 +37,7 @@ fn all_mistakes_of_a_file_are_reported_in_one_go() {
         ),
         (13, 13, "`client_id` begins or ends with a space"),
         (16, 23, "cannot use `no-such.p12`: No such file or directory (os error 2)"),
-        (16, 54, "`open.pw` holds a secret and is open to its group and everyone on this machine (mode 0644)"),
+        (16, 54, "`open.pw` holds a secret and is open to everyone on this machine (mode 0644)"),
         (21, 15, "there is no environment `tset`"),
         (22, 45, "`kid` is empty, begins or ends with a space, or has a control character"),
         (27, 24, "there is no integration `ferg`"),
