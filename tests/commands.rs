@@ -122,6 +122,22 @@ fn all_mistakes_of_a_file_go_to_stderr() {
 }
 
 #[test]
+fn a_ca_file_without_certificates_is_wrong_configuration_with_file_and_line() {
+    let configuration = Configuration {
+        issuer: "http://127.0.0.1:1/".into(),
+        token_endpoint: "http://127.0.0.1:1/token".into(),
+        sections: format!("[outbound]\nca_file = '{}'", certs("registered-2048.kid").display()),
+        ..Configuration::default()
+    };
+    let (said, _directory) = serve(&configuration.text());
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    is_silent_on_stdout(&said);
+    for words in ["there are no CA certificates: no line of the PEM says BEGIN CERTIFICATE", "ca_file = ", "registered-2048.kid"] {
+        assert!(said.err.contains(words), "{words} is not in {}", said.err);
+    }
+}
+
+#[test]
 fn a_key_that_does_not_open_is_wrong_configuration_with_file_and_line() {
     let local = |krr_key: String| Configuration {
         issuer: "http://127.0.0.1:1/".into(),

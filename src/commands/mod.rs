@@ -1,6 +1,7 @@
 //! What an operator types, a file per command.
 
 mod api_key;
+mod assembly;
 mod demo;
 mod serve;
 mod service;

@@ -52,7 +52,7 @@ pub enum OutboundError {
     #[error("the CA certificates cannot be read: {0}; they must be X.509 certificates in PEM")]
     CaCertificates(String),
     /// The PEM has none.
-    #[error("the CA certificates are none: there is no `-----BEGIN CERTIFICATE-----` in the PEM")]
+    #[error("there are no CA certificates: no line of the PEM says BEGIN CERTIFICATE")]
     NoCaCertificate,
     /// The proxy's URL has another form than [`ProxySettings::url`] has.
     #[error("the proxy `{0}` is not an http or https URL with a host and nothing after it; write `http://proxy.example.no:3128`")]

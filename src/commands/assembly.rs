@@ -1,0 +1,218 @@
+//! From the operator's file to the rooms' own settings: the one place where a `Config` is taken apart.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use secrecy::ExposeSecret;
+use tracing::{info, warn};
+
+use super::service::StartError;
+use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
+use crate::config::{self, Config, ConfigError, KeySource};
+use crate::maskinporten::{
+    Client, InvalidClient, KeyError, Origin, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, Scopes, SigningKey,
+    TokenEndpointClient,
+};
+use crate::tokens::{self, Details, IntegrationId, IntegrationSettings};
+
+/// Every integration's client with its key opened. All keys that do not open are told of in one go.
+pub(super) fn clients(config: &Config) -> Result<Vec<Client>, ConfigError> {
+    let (mut clients, mut mistakes) = (Vec::with_capacity(config.integrations.len()), Vec::new());
+    for integration in &config.integrations {
+        let opened = signing_key(&integration.key.source, SystemTime::now()).map_err(|error| error.to_string());
+        match opened.and_then(|key| client(integration, key).map_err(|error| error.to_string())) {
+            Ok(client) => {
+                announce(&integration.name, &client);
+                clients.push(client);
+            }
+            Err(error) => mistakes.push(config.mistake(
+                integration.key.place,
+                &format!("the key of integration `{}` cannot be used: {error}", integration.name),
+                &format!("the key is in {}", files(&integration.key.source)),
+            )),
+        }
+    }
+    if mistakes.is_empty() { Ok(clients) } else { Err(mistakes.into()) }
+}
+
+fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyError> {
+    Ok(match source {
+        KeySource::Pkcs12 { file, password, certificate_sha256 } => {
+            SigningKey::from_pkcs12(file.contents.expose_secret(), password.expose_secret(), *certificate_sha256, now)?
+        }
+        KeySource::Certificate { certificate, private_key, password } => SigningKey::from_certificate_pem(
+            certificate.contents.expose_secret(),
+            private_key.contents.expose_secret(),
+            password.as_ref().map(ExposeSecret::expose_secret),
+            now,
+        )?,
+        KeySource::Registered { private_key, password, kid } => {
+            SigningKey::from_pem(private_key.contents.expose_secret(), password.as_ref().map(ExposeSecret::expose_secret), kid)?
+        }
+        KeySource::Jwk { file } => SigningKey::from_jwk(file.contents.expose_secret())?,
+    })
+}
+
+/// Where a key came from, for whoever has to mend it.
+fn files(source: &KeySource) -> String {
+    match source {
+        KeySource::Pkcs12 { file, .. } | KeySource::Jwk { file } => file.path.display().to_string(),
+        KeySource::Certificate { certificate, private_key, .. } => {
+            format!("{} and {}", certificate.path.display(), private_key.path.display())
+        }
+        KeySource::Registered { private_key, .. } => private_key.path.display().to_string(),
+    }
+}
+
+/// Says which key signs for an integration, and what is odd about it.
+fn announce(name: &str, client: &Client) {
+    let (key, environment) = (client.key(), client.environment());
+    let (client_id, environment_name) = (client.client_id(), environment.name());
+    let Some(certificate) = key.certificate() else {
+        info!(
+            integration = name,
+            client_id,
+            environment = environment_name,
+            kid = key.kid(),
+            bits = key.bits(),
+            "signs with a registered key"
+        );
+        return;
+    };
+    info!(
+        integration = name,
+        client_id,
+        environment = environment_name,
+        organisation = certificate.organisation_number(),
+        subject = certificate.subject(),
+        issuer = certificate.issuer(),
+        validity = %certificate.validity(),
+        sha256 = hex::encode(certificate.sha256()),
+        choice = key.choice().map(tracing::field::display),
+        "signs with a virksomhetssertifikat"
+    );
+    if !certificate.is_valid_at(SystemTime::now()) {
+        warn!(integration = name, validity = %certificate.validity(), "the certificate is out of its validity: no token until it is renewed");
+    }
+    match certificate.origin() {
+        Origin::Test if environment.is_production() => {
+            warn!(integration = name, issuer = certificate.issuer(), "a test certificate in production: Maskinporten refuses it (MP-120)");
+        }
+        Origin::Production if environment.is_test() => {
+            warn!(integration = name, issuer = certificate.issuer(), "a production certificate in test: Maskinporten refuses it (MP-120)");
+        }
+        _ => {}
+    }
+}
+
+fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, InvalidClient> {
+    Client::new(
+        integration.client_id.as_str(),
+        integration.environment.clone(),
+        integration.algorithm,
+        integration.grant_lifetime,
+        Arc::new(key),
+    )
+}
+
+/// What grants are exchanged with, made ready for each client's environment.
+pub(super) fn token_endpoint_client(config: &Config, clients: &[Client]) -> Result<TokenEndpointClient, StartError> {
+    let outbound = &config.outbound;
+    let settings = OutboundSettings {
+        connect_timeout: outbound.connect_timeout,
+        attempt_timeout: outbound.attempt_timeout,
+        proxy: outbound.proxy.as_ref().map(|proxy| ProxySettings {
+            url: proxy.url.clone(),
+            credentials: proxy
+                .credentials
+                .as_ref()
+                .map(|(user, password)| ProxyCredentials { user: user.clone(), password: password.clone() }),
+        }),
+        ca_certificates: outbound.ca_file.as_ref().map(|file| file.contents.expose_secret().clone()),
+    };
+    let made = TokenEndpointClient::new(&settings).and_then(|endpoint| {
+        clients.iter().try_for_each(|client| endpoint.prepare(client.environment()))?;
+        Ok(endpoint)
+    });
+    made.map_err(|error| match (&error, &outbound.ca_file) {
+        (OutboundError::CaCertificates(_) | OutboundError::NoCaCertificate, Some(file)) => {
+            let help = format!("the CA certificates are in {}", file.path.display());
+            ConfigError::from(vec![config.mistake(file.place, &error.to_string(), &help)]).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// The token service's settings. `names`: the integrations', in the file's order, as `clients` are.
+pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<str>], endpoint: TokenEndpointClient) -> tokens::Settings {
+    let integration = |((client, integration), name): ((Client, &config::Integration), &Arc<str>)| IntegrationSettings {
+        name: Arc::clone(name),
+        client,
+        prefetch: integration.prefetch.iter().map(prefetch).collect(),
+    };
+    tokens::Settings {
+        integrations: clients.into_iter().zip(&config.integrations).zip(names).map(integration).collect(),
+        max_tokens: config.cache.max_tokens,
+        deadline: config.outbound.deadline,
+        endpoint,
+    }
+}
+
+fn prefetch(prefetch: &config::Prefetch) -> (Scopes, Details) {
+    let details = Details {
+        resource: prefetch.resource.clone(),
+        consumer_org: prefetch.consumer_org.as_deref().map(Into::into),
+        iss_onbehalfof: prefetch.iss_onbehalfof.as_deref().map(Into::into),
+        ..Details::default()
+    };
+    (prefetch.scopes.clone(), details)
+}
+
+/// Who may ask for what. `ids`: in the order of the file's integrations.
+pub(super) fn callers(config: &Config, ids: &[IntegrationId]) -> Vec<CallerSettings> {
+    let named = |name: &str| {
+        let mut integrations = config.integrations.iter().zip(ids);
+        integrations.find(|(integration, _)| integration.name == name).map(|(integration, id)| IntegrationNames {
+            id: *id,
+            client_id: integration.client_id.clone(),
+            name: integration.name.clone(),
+        })
+    };
+    let caller = |caller: &config::Caller| CallerSettings {
+        name: caller.name.clone(),
+        keys: caller.keys.iter().map(|key| KeySettings { digest: key.sha256.into(), expires: key.expires }).collect(),
+        networks: caller.networks.clone(),
+        // Every rule names an integration of the file: `Config::load` has seen to it.
+        may: caller.may.iter().filter_map(|of| Some((named(&of.integration)?, rule(of)))).collect(),
+    };
+    config.callers.iter().map(caller).collect()
+}
+
+fn rule(rule: &config::Rule) -> Rule {
+    Rule {
+        scopes: rule.scopes.clone(),
+        consumer_org: permitted(&rule.consumer_org),
+        iss_onbehalfof: permitted(&rule.iss_onbehalfof),
+        resource: permitted(&rule.resource),
+        authorization_details: permitted(&rule.authorization_details),
+        pid: rule.pid,
+        requires: rule.requires.iter().copied().map(parameter).collect(),
+    }
+}
+
+fn permitted(permitted: &config::Permitted) -> Permitted {
+    match permitted {
+        config::Permitted::Any => Permitted::Any,
+        config::Permitted::These(values) => Permitted::These(values.iter().map(|value| value.as_str().into()).collect()),
+    }
+}
+
+fn parameter(parameter: config::Parameter) -> Parameter {
+    match parameter {
+        config::Parameter::ConsumerOrg => Parameter::ConsumerOrg,
+        config::Parameter::IssOnBehalfOf => Parameter::IssOnBehalfOf,
+        config::Parameter::Resource => Parameter::Resource,
+        config::Parameter::AuthorizationDetails => Parameter::AuthorizationDetails,
+        config::Parameter::Pid => Parameter::Pid,
+    }
+}
