@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use secrecy::ExposeSecret;
 use tracing::{info, warn};
 
-use super::service::StartError;
+use super::start_error::StartError;
 use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
 use crate::config::{self, Config, ConfigError, KeySource};
 use crate::maskinporten::{

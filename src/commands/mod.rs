@@ -7,6 +7,7 @@ mod serve;
 mod service;
 mod signals;
 mod simulate;
+mod start_error;
 
 use std::fmt::Display;
 use std::path::PathBuf;

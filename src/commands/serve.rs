@@ -3,7 +3,8 @@
 use clap::Args;
 use tracing::{info, warn};
 
-use super::service::{Service, StartError, StopSignals};
+use super::service::{Service, StopSignals};
+use super::start_error::StartError;
 use super::{ConfigArgument, Failure};
 use crate::config::Config;
 

@@ -8,19 +8,18 @@ use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::assembly;
 use super::signals::Signals;
+use super::start_error::StartError;
 use crate::access::Access;
-use crate::config::{Config, ConfigError};
-use crate::http::{Doors, Listener, ListenerError, Management};
-use crate::maskinporten::OutboundError;
-use crate::telemetry::{Metrics, MetricsError};
-use crate::tokens::{self, TokenService};
+use crate::config::Config;
+use crate::http::{Doors, Listener, Management};
+use crate::telemetry::Metrics;
+use crate::tokens::TokenService;
 
 /// A service that answers, on threads of its own.
 #[derive(Debug)]
@@ -38,25 +37,6 @@ pub(super) struct Service {
 struct Handles {
     tokens: ServerHandle,
     management: ServerHandle,
-}
-
-/// The service does not start.
-#[derive(Debug, Error)]
-pub(super) enum StartError {
-    /// Something that the file names cannot be used: as wrong as a mistake in the file itself.
-    #[error(transparent)]
-    Configuration(#[from] ConfigError),
-    /// No client for the token endpoints: most likely OpenSSL's own trouble, as the file's values were checked.
-    #[error("[outbound]: {0}")]
-    Outbound(#[from] OutboundError),
-    #[error(transparent)]
-    Listener(#[from] ListenerError),
-    #[error(transparent)]
-    Tokens(#[from] tokens::StartError),
-    #[error("the service's threads could not be started: {0}")]
-    Threads(#[from] io::Error),
-    #[error("the metrics could not be made: {0}")]
-    Metrics(#[from] MetricsError),
 }
 
 impl Service {

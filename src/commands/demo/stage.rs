@@ -12,7 +12,8 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::super::service::{self, Service};
+use super::super::service::Service;
+use super::super::start_error::StartError;
 use super::throwaway::{ORGANISATION_NAME, ORGANISATION_NUMBER, ThrowAway, ThrowAwayError};
 use crate::access::{Digest, make_key};
 use crate::config::{Config, ConfigError};
@@ -109,7 +110,7 @@ pub(super) enum StageError {
     #[error("the demo's own portvakt.toml is refused:\n{0}")]
     Configuration(#[from] ConfigError),
     #[error("the service did not start: {0}")]
-    Service(#[from] service::StartError),
+    Service(#[from] StartError),
 }
 
 impl Stage {
