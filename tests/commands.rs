@@ -348,6 +348,18 @@ async fn when_the_grace_is_over_it_ends() {
 }
 
 #[test]
+fn plain_http_beyond_loopback_is_said_in_the_log() {
+    let simulator = simulator();
+    for (listen, said) in [("0.0.0.0:0", true), ("[::]:0", true), ("127.0.0.1:0", false), ("[::1]:0", false)] {
+        let mut portvakt = Portvakt::start(&Configuration { listen: listen.into(), ..configuration(&simulator) });
+        portvakt.signal(Signal::TERM);
+        portvakt.wait_for_end();
+        let warnings = portvakt.log().into_iter().filter(|line| line.contains("WARN") && line.contains("plain HTTP")).count();
+        assert_eq!(warnings, usize::from(said), "{listen}");
+    }
+}
+
+#[test]
 fn the_simulator_says_so_when_its_address_is_taken() {
     let clients = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/quickstart/clients.toml");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

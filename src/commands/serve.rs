@@ -33,6 +33,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         callers = config.callers.len(),
         "listening"
     );
+    if !service.tokens_address().ip().to_canonical().is_loopback() {
+        warn!(
+            "listening on {} in plain HTTP, beyond loopback: API keys and tokens can be read on their way. Put something that ends TLS in front, or listen on loopback",
+            service.tokens_address()
+        );
+    }
     drop(config);
     service.run(signals).map_err(Failure::failed)
 }
