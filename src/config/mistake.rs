@@ -169,7 +169,7 @@ impl Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (line, column) = self.source.position(self.place.start);
-        write!(f, "{}:{line}:{column}: {}. {}", self.source.path.display(), self.text, self.help)
+        write!(f, "{}:{line}:{column}: {}; {}", self.source.path.display(), self.text, self.help)
     }
 }
 

@@ -213,7 +213,7 @@ fn a_later_failure_is_shown_at_the_place_that_it_concerns() {
     let KeySource::Registered { private_key, .. } = &config.integrations[1].key.source else { panic!("a registered key") };
     let key = config.mistake(config.integrations[1].key.place, "the key is too short", "make one with 2048 bits");
     let file = config.mistake(private_key.place, "the file has no key", "name another one");
-    assert_eq!(workbench.shown(&file.to_string()), "portvakt.toml:19:28: the file has no key. name another one");
+    assert_eq!(workbench.shown(&file.to_string()), "portvakt.toml:19:28: the file has no key; name another one");
     assert_eq!(
         workbench.shown(&ConfigError::from(vec![file, key]).to_string()),
         "error: the key is too short
