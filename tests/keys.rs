@@ -377,7 +377,9 @@ async fn a_certificate_out_of_its_validity_stops_nobody_but_its_own_integration(
             assert_eq!((answer.status, answer.error(), answer.header("Retry-After")), (503, "temporarily_unavailable", Some("60")));
             assert_eq!(
                 answer.description(),
-                format!("the certificate of integration krr is {validity}, and not now. Whoever runs this service must renew it.")
+                format!(
+                    "The certificate of integration krr is {validity}, and not now. Whoever runs this service must put a valid one in its place."
+                )
             );
         }
         assert_eq!(simulator.counters().received, 0, "Maskinporten is not asked");

@@ -173,7 +173,9 @@ fn no_token(error: &TokenError) -> Row {
         // The error is Maskinporten's own, see Problem::answer.
         TokenError::Exchange(error) if error.refusal().is_some() => row(502, "invalid_grant", error.to_string()),
         TokenError::Exchange(error) => unavailable(503, error.to_string(), error.retry_after().unwrap_or(RETRY_SOON)),
-        TokenError::Certificate { .. } => unavailable(503, format!("{error}. Whoever runs this service must renew it."), RETRY_WHEN_MENDED),
+        TokenError::Certificate { .. } => {
+            unavailable(503, format!("{error}. Whoever runs this service must put a valid one in its place."), RETRY_WHEN_MENDED)
+        }
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
     }

@@ -29,7 +29,7 @@ pub enum TokenError {
     #[error(transparent)]
     Exchange(#[from] Arc<ExchangeError>),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
-    #[error("the certificate of integration {integration} is {validity}, and not now")]
+    #[error("The certificate of integration {integration} is {validity}, and not now")]
     Certificate {
         /// Whose it is.
         integration: Arc<str>,
@@ -37,13 +37,13 @@ pub enum TokenError {
         validity: Validity,
     },
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
-    #[error("no answer from Maskinporten within {} ms", .0.as_millis())]
+    #[error("No answer from Maskinporten within {} ms", .0.as_millis())]
     Deadline(Duration),
     /// The request made no grant.
     #[error(transparent)]
     Grant(#[from] Arc<GrantError>),
     /// A defect of ours: the exchange ended without a result.
-    #[error("the exchange ended without a result")]
+    #[error("The exchange ended without a result")]
     Defect,
 }
 

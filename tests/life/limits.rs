@@ -44,7 +44,7 @@ async fn a_caller_waits_until_the_deadline_and_the_exchange_goes_on_for_the_next
         let late = ask.send().await;
         assert!(sent.elapsed() >= Duration::from_millis(500));
         assert_eq!((late.status, late.error(), late.header("Retry-After")), (504, "temporarily_unavailable", Some("5")), "{}", late.text);
-        assert!(late.description().starts_with("no answer from Maskinporten within 500 ms"), "{}", late.text);
+        assert!(late.description().starts_with("No answer from Maskinporten within 500 ms"), "{}", late.text);
     }
     assert_eq!(simulator.wait_for_answers(2, PATIENCE).await.unwrap().received, 2, "the GET's exchange and the POST's");
     let ask = portvakt.ask();

@@ -143,7 +143,10 @@ fn a_certificate_out_of_its_validity_stops_its_own_integration_alone() {
             let answer = ask(&portvakt, &request().method(method).with("iss", KRR).with("scope", KRR_SCOPE));
             assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"), "{answer:?}");
             assert_eq!(answer.header("retry-after"), Some("60"));
-            assert!(answer.description().contains("certificate") && answer.description().contains("renew"), "{answer:?}");
+            assert!(
+                answer.description().contains("certificate") && answer.description().contains("put a valid one in its place"),
+                "{answer:?}"
+            );
         }
         assert_eq!(ask(&portvakt, &request()).status, 200);
     }
