@@ -27,7 +27,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let started = Instant::now();
     let mut asked = Asked::default();
-    match token(doors, request, payload, &mut asked, started).await {
+    match token(doors, request, payload, &mut asked).await {
         Ok(response) => {
             doors.count(&asked, RequestResult::Granted, started);
             response
@@ -40,13 +40,7 @@ pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::P
 }
 
 /// What it says here is the order in which contract and error table have it.
-async fn token(
-    doors: &Doors,
-    request: &HttpRequest,
-    payload: web::Payload,
-    asked: &mut Asked,
-    now: Instant,
-) -> Result<HttpResponse, Problem> {
+async fn token(doors: &Doors, request: &HttpRequest, payload: web::Payload, asked: &mut Asked) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
     check_head(request)?;
     let has_body = has_body(request, payload).await?;
@@ -67,6 +61,8 @@ async fn token(
     }
     entitlement.allow(&wanted)?;
     let fresh = wants_fresh(request);
+    // Not when the head came: a body may have taken seconds since then.
+    let now = Instant::now();
     if !fresh && let Some(token) = doors.tokens.cached(&wanted, now) {
         return Ok(granted(&token, wanted.scopes(), now));
     }

@@ -67,6 +67,19 @@ fn a_body_that_comes_in_pieces_is_waited_for() {
 }
 
 #[test]
+fn the_seconds_that_are_left_are_counted_from_when_the_body_has_come() {
+    let door = door();
+    let request = || request().with("scope", "test:30");
+    let at_first = door.ask(&request()).json["expires_in"].as_u64().unwrap();
+    let mut slow = door.wire();
+    slow.send(request().field("Content-Length", "1").bytes());
+    let left = || door.ask(&request()).json["expires_in"].as_u64().unwrap();
+    let later = std::iter::repeat_with(left).find(|left| *left + 2 <= at_first).unwrap();
+    let answer = slow.send("x").answer().checked();
+    assert!(answer.json["expires_in"].as_u64().unwrap() <= later, "{answer:?}, {later} s were left before");
+}
+
+#[test]
 fn what_never_comes_to_its_end_is_not_waited_for_for_ever() {
     let door = door();
     let (mut head, mut body, mut broken) = (door.wire(), door.wire(), door.wire());
