@@ -8,11 +8,13 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue}
 use actix_web::http::{ConnectionType, Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use tracing::field::display;
+use tracing::{debug, error};
 use uuid::Uuid;
 
 use super::error::Problem;
 use super::token;
-use crate::access::Access;
+use crate::access::{Access, Caller};
 use crate::telemetry::{CallerMetrics, Metrics, RequestResult};
 use crate::tokens::{IntegrationId, TokenService};
 
@@ -43,7 +45,7 @@ struct CallerHandles {
 impl Doors {
     /// `integration_names`: in the order in which the token service got them.
     pub fn new(access: Access, tokens: Arc<TokenService>, metrics: Arc<Metrics>, integration_names: &[Arc<str>]) -> Self {
-        let handles = |caller: &crate::access::Caller| {
+        let handles = |caller: &Caller| {
             let of = |id: IntegrationId| {
                 let name = integration_names.get(id.index()).map(AsRef::as_ref);
                 (id, metrics.caller(caller.name(), name))
@@ -55,6 +57,19 @@ impl Doors {
         };
         let caller_metrics = access.callers().iter().map(handles).collect();
         Self { access, tokens, metrics, caller_metrics }
+    }
+
+    /// Says in the log why a request got no token, so that its answer's `X-Request-Id` leads somewhere: at debug, for anybody can send
+    /// such requests. A defect of ours is told as an error.
+    pub(super) fn report(&self, request: &HttpRequest, id: &HeaderValue, who: &Asked, problem: &Problem) {
+        let request_id = id.to_str().unwrap_or_default();
+        let peer = request.peer_addr().map(|peer| display(peer.ip()));
+        let caller = who.caller.and_then(|caller| self.access.callers().get(caller)).map(Caller::name);
+        if problem.is_defect() {
+            error!(request_id, peer, caller, description = problem.description(), "a defect");
+        } else {
+            debug!(request_id, peer, caller, description = problem.description(), "a request got no token");
+        }
     }
 
     /// Counts a token request and how long it took.
@@ -86,7 +101,7 @@ pub(super) struct Asked {
 pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = request_id(request.headers());
     let response = match request.path() {
-        "/token" => token::answer(&doors, &request, payload).await,
+        "/token" => token::answer(&doors, &request, payload, &id).await,
         _ => Problem::UnknownPath.answer(),
     };
     marked(&request, response, id)

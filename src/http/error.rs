@@ -80,6 +80,16 @@ impl Problem {
         }
     }
 
+    /// It is we who failed: a defect.
+    pub(super) fn is_defect(&self) -> bool {
+        matches!(self, Self::Defect | Self::NoToken(TokenError::Grant(_) | TokenError::Defect))
+    }
+
+    /// What happened and what to do, as an `error_description` has it.
+    pub(super) fn description(&self) -> String {
+        printable(&self.row().description, DESCRIPTION_LIMIT)
+    }
+
     /// The answer: JSON, always.
     pub(super) fn answer(&self) -> HttpResponse {
         let Row { status, error, description, header } = self.row();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_core::Stream;
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
-pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload, id: &HeaderValue) -> HttpResponse {
     let started = Instant::now();
     let mut asked = Asked::default();
     match token(doors, request, payload, &mut asked).await {
@@ -34,6 +34,7 @@ pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::P
         }
         Err(problem) => {
             doors.count(&asked, problem.result(), started);
+            doors.report(request, id, &asked, &problem);
             problem.answer()
         }
     }

@@ -103,6 +103,19 @@ fn each_row_says_what_happened_and_what_to_do() {
 }
 
 #[test]
+fn an_answers_id_leads_to_a_line_of_the_log_that_says_as_much() {
+    let door = door();
+    let unknown_key = request().with("X-Gravitee-Api-Key", "unknown");
+    for (request, id, caller) in [(unknown_key, "id-1", None), (request().with("scope", "other:scope"), "id-2", Some("gateway"))] {
+        let answer = door.ask(&request.field("X-Request-Id", id));
+        let line = door.portvakt.wait_for_log(|line| line.contains(&format!("\"request_id\":\"{id}\"")));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((line["level"].as_str(), line["peer"].as_str()), (Some("DEBUG"), Some("127.0.0.1")), "{line}");
+        assert_eq!((line["caller"].as_str(), line["description"].as_str()), (caller, Some(answer.description())), "{line}");
+    }
+}
+
+#[test]
 fn what_is_unknown_and_what_is_not_yours_is_answered_alike() {
     let door = door();
     let without_id = |request: &Request| {
