@@ -43,11 +43,6 @@ impl Config {
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
     }
-
-    /// The same for what does not stop the start.
-    pub fn warning(&self, place: Place, text: &str, help: &str) -> Mistake {
-        Mistake::new(Severity::Warning, place, text, help, Arc::clone(&self.source))
-    }
 }
 
 /// What relative paths in the file are relative to. Absolute, so that it still holds when the process changes its directory.
