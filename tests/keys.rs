@@ -386,3 +386,25 @@ async fn a_certificate_out_of_its_validity_stops_nobody_but_its_own_integration(
         assert_eq!(portvakt.ask().send().await.status, 200, "the others serve");
     }
 }
+
+/// Nothing is fetched here: Maskinporten would have the last word.
+#[test]
+fn a_certificate_for_the_other_kind_of_environment_starts_with_a_warning() {
+    let simulator = simulator();
+    let integration = |name: &str, environment: &str, key: &str| {
+        format!("[[integration]]\nname = \"{name}\"\nclient_id = \"{name}-id\"\nenvironment = \"{environment}\"\nkey = {key}\n")
+    };
+    let key = configuration(&simulator).krr_key;
+    let more = ["prod", "sky-prod", "test", "sky-test"].map(|environment| integration(&format!("in-{environment}"), environment, &key));
+    let mut portvakt = Portvakt::start(&Configuration { more: more.concat(), ..configuration(&simulator) });
+    portvakt.signal(rustix::process::Signal::TERM);
+    portvakt.wait_for_end();
+    let log = portvakt.log();
+    let warned =
+        |line: &&String| line.contains("WARN") && line.contains("a test certificate in production: Maskinporten refuses it (MP-120)");
+    let warnings: Vec<&String> = log.iter().filter(warned).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for integration in ["in-prod", "in-sky-prod"] {
+        assert!(warnings.iter().any(|line| line.contains(&format!("\"integration\":\"{integration}\""))), "{warnings:?}");
+    }
+}
