@@ -111,7 +111,7 @@ fn on_a_thread(
     management: Arc<Management>,
 ) -> io::Result<(Handles, oneshot::Receiver<io::Result<()>>)> {
     let (send_handles, handles) = mpsc::channel();
-    let (send_end, ended) = oneshot::channel();
+    let (send_end, mut ended) = oneshot::channel();
     thread::Builder::new().name("listeners".to_owned()).spawn(move || {
         let served = actix_web::rt::System::new().block_on(async {
             let tokens = tokens.serve_tokens(doors, grace)?;
@@ -122,8 +122,11 @@ fn on_a_thread(
         });
         let _ = send_end.send(served);
     })?;
-    let handles = handles.recv().map_err(|_| io::Error::other("the listeners did not start"))?;
-    Ok((handles, ended))
+    match handles.recv() {
+        Ok(handles) => Ok((handles, ended)),
+        // The thread has ended, and says why.
+        Err(_) => Err(ended.try_recv().ok().and_then(Result::err).unwrap_or_else(|| io::Error::other("the listeners did not start"))),
+    }
 }
 
 /// SIGTERM and SIGINT, caught from its making on, with the runtime that waits for them.

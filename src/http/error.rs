@@ -16,6 +16,8 @@ use crate::tokens::TokenError;
 
 /// When somebody who was told to come back should, unless Maskinporten itself has said when.
 const RETRY_SOON: Duration = Duration::from_secs(5);
+/// What is too much at the moment has mostly passed in the next.
+const RETRY_AT_ONCE: Duration = Duration::from_secs(1);
 /// A certificate that is out of its validity is mended by a person.
 const RETRY_WHEN_MENDED: Duration = Duration::from_secs(60);
 /// An `error_description` is for people and log lines: longer than this it is neither.
@@ -186,6 +188,7 @@ fn no_token(error: &TokenError) -> Row {
         TokenError::Certificate { .. } => {
             unavailable(503, format!("{error}. Whoever runs this service must put a valid one in its place."), RETRY_WHEN_MENDED)
         }
+        TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
     }

@@ -4,12 +4,13 @@
 //! for one shared result.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error, warn};
 
 use super::cache::TokenCache;
@@ -21,6 +22,12 @@ use crate::telemetry::{IntegrationMetrics, RequestResult};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
+
+/// Exchanges of one integration that are made at once; more wait for their turn. A burst of different tokens is not to become a burst of
+/// connections.
+const AT_ONCE: usize = 8;
+/// Exchanges of one integration that may be under way, waiting ones included. Beyond, callers are told at once.
+const MOST_UNDER_WAY: usize = 1000;
 
 /// Why there is no token. Cloned to all who waited for it.
 #[derive(Clone, Debug, Error)]
@@ -39,12 +46,26 @@ pub enum TokenError {
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
     #[error("No answer from Maskinporten within {} ms", .0.as_millis())]
     Deadline(Duration),
+    /// More different tokens are being fetched for this integration than can be waited for.
+    #[error("Too many tokens of integration {0} are being fetched at the same time")]
+    TooMany(Arc<str>),
     /// The request made no grant.
     #[error(transparent)]
     Grant(#[from] Arc<GrantError>),
     /// A defect of ours: the exchange ended without a result.
     #[error("The exchange ended without a result")]
     Defect,
+}
+
+impl TokenError {
+    /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
+    pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
+        match self {
+            Self::Exchange(error) if error.can_pass_by_itself() => soon.max(error.retry_after().unwrap_or_default()),
+            Self::Exchange(_) | Self::Certificate { .. } => when_mended,
+            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
+        }
+    }
 }
 
 /// How an exchange ended.
@@ -62,6 +83,9 @@ pub(super) struct Integration {
     pub(super) metrics: IntegrationMetrics,
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
+    turns: Semaphore,
+    /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
+    certificate_reported: AtomicBool,
 }
 
 /// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
@@ -101,9 +125,10 @@ impl Purpose {
     }
 }
 
-/// A token that is there, or an exchange to wait for.
+/// A token that is there, an exchange to wait for, or neither.
 pub(super) enum Joined {
     There(Arc<Token>),
+    Refused(TokenError),
     UnderWay(watch::Receiver<Option<Outcome>>),
 }
 
@@ -112,6 +137,7 @@ impl Joined {
     pub(super) async fn outcome(self) -> Outcome {
         match self {
             Self::There(token) => Ok(token),
+            Self::Refused(error) => Err(error),
             Self::UnderWay(mut receiver) => match receiver.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone().unwrap_or(Err(TokenError::Defect)),
                 Err(_) => Err(TokenError::Defect),
@@ -122,7 +148,15 @@ impl Joined {
 
 impl Integration {
     pub(super) fn new(name: Arc<str>, client: Client, cache: TokenCache, metrics: IntegrationMetrics) -> Self {
-        Self { name, client: Arc::new(client), cache, metrics, under_way: Mutex::default() }
+        Self {
+            name,
+            client: Arc::new(client),
+            cache,
+            metrics,
+            under_way: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+            certificate_reported: AtomicBool::new(false),
+        }
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -157,11 +191,13 @@ pub(super) struct Exchanges {
     runtime: Handle,
     signing: SigningPool,
     endpoint: TokenEndpointClient,
+    /// Counts exchanges in the order in which they were asked for, so that of two tokens the one asked for later is known.
+    order: AtomicU64,
 }
 
 impl Exchanges {
     pub(super) fn new(runtime: Handle, signing: SigningPool, endpoint: TokenEndpointClient) -> Self {
-        Self { runtime, signing, endpoint }
+        Self { runtime, signing, endpoint, order: AtomicU64::new(0) }
     }
 
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
@@ -178,16 +214,20 @@ impl Exchanges {
             if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
                 return Joined::There(token);
             }
+            if under_way.len() >= MOST_UNDER_WAY {
+                return Joined::Refused(TokenError::TooMany(Arc::clone(&integration.name)));
+            }
             let (sender, receiver) = watch::channel(None);
             under_way.insert(key.clone(), receiver);
             sender
         };
+        let order = self.order.fetch_add(1, Relaxed);
         let receiver = sender.subscribe();
         let off_the_table = OffTheTable { integration: Arc::clone(integration), key };
         let exchanges = Arc::clone(self);
         self.runtime.spawn(async move {
             let (kind, request) = &off_the_table.key;
-            let outcome = exchanges.exchange(&off_the_table.integration, request, *kind).await;
+            let outcome = exchanges.exchange(&off_the_table.integration, request, *kind, order).await;
             if let Ok(token) = &outcome {
                 off_the_table.integration.keep(request, token);
             }
@@ -198,13 +238,17 @@ impl Exchanges {
     }
 
     /// One attempt, from a new grant to a token.
-    async fn exchange(&self, integration: &Arc<Integration>, request: &TokenRequest, kind: Kind) -> Outcome {
+    async fn exchange(&self, integration: &Arc<Integration>, request: &TokenRequest, kind: Kind, order: u64) -> Outcome {
+        // Nobody closes it: this always is a turn.
+        let _turn = integration.turns.acquire().await;
         let started = Instant::now();
         if let Some(certificate) = integration.client.key().certificate()
             && !certificate.is_valid_at(SystemTime::now())
         {
             let error = TokenError::Certificate { integration: Arc::clone(&integration.name), validity: certificate.validity() };
-            warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "no token");
+            if !integration.certificate_reported.swap(true, Relaxed) {
+                warn!(integration = &*integration.name, %error, "no token until the certificate is valid");
+            }
             return Err(error);
         }
         let (client, wanted) = (Arc::clone(&integration.client), request.clone());
@@ -225,7 +269,7 @@ impl Exchanges {
         match self.endpoint.exchange(integration.client.environment(), &grant).await {
             Ok(token) => {
                 integration.metrics.exchange_granted(started.elapsed());
-                let token = Token::new(token, request.scopes(), began, kind == Kind::Fresh);
+                let token = Token::new(token, request.scopes(), began, order, kind == Kind::Fresh);
                 debug!(
                     integration = &*integration.name,
                     scope = request.scopes().as_str(),

@@ -119,7 +119,8 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
             warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
             return;
         }
-        sleep(pause_while_valid(attempt, &token)).await;
+        let pause = pause_while_valid(attempt, &token);
+        sleep(error.retry_after(pause, pause)).await;
         attempt += 1;
     }
 }
@@ -127,29 +128,30 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
 async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest) {
     let (mut attempt, mut old) = (0, None);
     loop {
-        if let Ok(token) = exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
-            attempt = 0;
-            // This task renews it, and no timer beside it.
-            token.mark_served();
-            token.take_renewal();
-            match token.renew_at() {
-                Some(renew_at) => {
-                    // A life that is shorter than an exchange takes must not make this a loop without a pause.
-                    sleep_until(renew_at.max(Instant::now() + FIRST_PAUSE).into()).await;
-                    old = Some(token);
-                }
-                None => sleep(WITHOUT_LIFETIME).await,
+        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
+            Ok(token) => {
+                attempt = 0;
+                // This task renews it, and no timer beside it.
+                token.mark_served();
+                token.take_renewal();
+                // A life that is shorter than an exchange takes must not make this a loop without a pause.
+                let renew_at = token.renew_at().map(|renew_at| renew_at.max(Instant::now() + FIRST_PAUSE));
+                sleep_until(renew_at.unwrap_or_else(|| Instant::now() + WITHOUT_LIFETIME).into()).await;
+                old = token.renew_at().is_some().then_some(token);
             }
-        } else {
-            let pause = match old.as_ref().filter(|old| old.is_valid(Instant::now())) {
-                Some(old) => {
-                    old.mark_renewal_failed();
-                    pause_while_valid(attempt, old)
-                }
-                None => pause(attempt),
-            };
-            sleep(pause).await;
-            attempt += 1;
+            Err(error) => {
+                let valid = old.as_ref().filter(|old| old.is_valid(Instant::now()));
+                let pause = match valid {
+                    Some(old) => {
+                        old.mark_renewal_failed();
+                        let pause = pause_while_valid(attempt, old);
+                        error.retry_after(pause, pause)
+                    }
+                    None => error.retry_after(pause(attempt), LONGEST_PAUSE),
+                };
+                sleep(pause).await;
+                attempt += 1;
+            }
         }
     }
 }

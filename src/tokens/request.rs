@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde_json::Value;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -92,6 +93,9 @@ pub enum InvalidAuthorizationDetails {
     /// RFC 9396 section 2: `type` is required.
     #[error("an object in it has no type, or one that is not text")]
     NoType,
+    /// Too large for every reader of JSON to take for the same (RFC 8259 section 6), and so for a comparison.
+    #[error("a number in it is too large to be told from others")]
+    InexactNumber,
 }
 
 /// The one type that is known to name an organisation only. Of any other we must assume that it names a person.
@@ -104,13 +108,16 @@ impl AuthorizationDetails {
     ///
     /// [`InvalidAuthorizationDetails`] when it is anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidAuthorizationDetails> {
-        let mut value: serde_json::Value = serde_json::from_str(text).map_err(|_| InvalidAuthorizationDetails::NotJson)?;
+        let mut value: Value = serde_json::from_str(text).map_err(|_| InvalidAuthorizationDetails::NotJson)?;
         let objects = value.as_array().filter(|objects| !objects.is_empty()).ok_or(InvalidAuthorizationDetails::NotAnArrayOfObjects)?;
         let mut types: Vec<Box<str>> = Vec::with_capacity(objects.len());
         for object in objects {
             let object = object.as_object().ok_or(InvalidAuthorizationDetails::NotAnArrayOfObjects)?;
-            let name = object.get("type").and_then(serde_json::Value::as_str).ok_or(InvalidAuthorizationDetails::NoType)?;
+            let name = object.get("type").and_then(Value::as_str).ok_or(InvalidAuthorizationDetails::NoType)?;
             types.push(name.into());
+        }
+        if has_inexact_number(&value) {
+            return Err(InvalidAuthorizationDetails::InexactNumber);
         }
         // Equal values print alike once every object is in the order of its keys.
         value.sort_all_objects();
@@ -129,6 +136,17 @@ impl AuthorizationDetails {
 
     fn may_name_a_person(&self) -> bool {
         self.types().any(|name| name != SYSTEM_USER)
+    }
+}
+
+/// Whether a number was rounded when it was read, so that two different ones may now be the same.
+fn has_inexact_number(value: &Value) -> bool {
+    const EXACT_UP_TO: f64 = 9_007_199_254_740_992.0; // 2^53
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_none_or(|number| number.abs() >= EXACT_UP_TO),
+        Value::Array(values) => values.iter().any(has_inexact_number),
+        Value::Object(members) => members.values().any(has_inexact_number),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
@@ -201,6 +219,8 @@ mod tests {
     #[case("[\"a\"]", InvalidAuthorizationDetails::NotAnArrayOfObjects)]
     #[case("[{}]", InvalidAuthorizationDetails::NoType)]
     #[case("[{\"type\":1}]", InvalidAuthorizationDetails::NoType)]
+    #[case("[{\"type\":\"a\",\"x\":[{\"y\":18446744073709551616}]}]", InvalidAuthorizationDetails::InexactNumber)]
+    #[case("[{\"type\":\"a\",\"x\":-1e300}]", InvalidAuthorizationDetails::InexactNumber)]
     fn what_is_no_authorization_details(#[case] text: &str, #[case] error: InvalidAuthorizationDetails) {
         assert_eq!(AuthorizationDetails::parse(text), Err(error));
     }
@@ -239,27 +259,29 @@ mod tests {
     }
 
     /// A request as its parts, before anything is normalised.
-    type Parts = (u32, Vec<String>, Vec<String>, Option<String>, Option<String>, Option<String>);
+    type Parts = (u32, Vec<String>, Vec<String>, Option<String>, Option<String>, Option<String>, Option<(bool, bool)>);
+
+    /// Which of two authorization details, and in which of two ways it is written.
+    const DETAILS: [[&str; 2]; 2] = [
+        [r#"[{"type":"a","x":{"b":1,"c":[2,3]}}]"#, r#"[ {"x": {"c": [2, 3], "b": 1}, "type": "\u0061"} ]"#],
+        [r#"[{"type":"a","x":{"b":1,"c":[3,2]}}]"#, r#"[{"x":{"c":[3,2],"b":1},"type":"a"}]"#],
+    ];
 
     fn parts() -> impl Strategy<Value = Parts> {
         let few = prop::collection::vec("[ab]", 1..3);
-        (
-            0..2u32,
-            few.clone(),
-            prop::collection::vec("[ab]", 0..3),
-            prop::option::of("[12]"),
-            prop::option::of("[12]"),
-            prop::option::of("[12]"),
-        )
+        let one = || prop::option::of("[12]");
+        let details = prop::option::of(any::<(bool, bool)>());
+        (0..2u32, few, prop::collection::vec("[ab]", 0..3), one(), one(), one(), details)
     }
 
     fn made(parts: &Parts) -> TokenRequest {
-        let (integration, scopes, resource, consumer_org, iss_onbehalfof, pid) = parts.clone();
+        let (integration, scopes, resource, consumer_org, iss_onbehalfof, pid, details) = parts.clone();
         TokenRequest::new(IntegrationId(integration), Scopes::parse(&scopes.join(" ")).unwrap()).with(Details {
             resource,
             consumer_org: consumer_org.map(Into::into),
             iss_onbehalfof: iss_onbehalfof.map(Into::into),
-            authorization_details: None,
+            authorization_details: details
+                .map(|(which, how)| AuthorizationDetails::parse(DETAILS[usize::from(which)][usize::from(how)]).unwrap()),
             pid: pid.map(Private::new),
         })
     }
@@ -270,7 +292,7 @@ mod tests {
         fn equal_requests_and_only_those_have_equal_keys(left in parts(), right in parts()) {
             let sets = |parts: &Parts| {
                 let set = |texts: &Vec<String>| texts.iter().cloned().collect::<BTreeSet<_>>();
-                (parts.0, set(&parts.1), set(&parts.2), parts.3.clone(), parts.4.clone(), parts.5.clone())
+                (parts.0, set(&parts.1), set(&parts.2), parts.3.clone(), parts.4.clone(), parts.5.clone(), parts.6.map(|(which, _)| which))
             };
             let (one, other) = (made(&left), made(&right));
             prop_assert_eq!(one == other, sets(&left) == sets(&right));

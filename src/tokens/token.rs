@@ -21,6 +21,8 @@ pub struct Token {
     scopes: Option<Scopes>,
     /// None: Maskinporten did not say how long it lives, so it goes to those who waited for it and to nobody else.
     life: Option<Life>,
+    /// The place of its exchange among all, in the order in which they were asked for.
+    order: u64,
     /// When the exchange that brought it ended, if somebody had asked for a fresh token.
     fresh_since: Option<Instant>,
     /// Handed out from the cache at least once, which is what makes it worth renewing.
@@ -72,14 +74,15 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// `began`: before the exchange. `fresh`: somebody asked for a token newer than the cached one.
-    pub(super) fn new(token: AccessToken, asked_for: &Scopes, began: Instant, fresh: bool) -> Self {
+    /// `began`: before the exchange. `order`: its place among all. `fresh`: somebody asked for a token newer than the cached one.
+    pub(super) fn new(token: AccessToken, asked_for: &Scopes, began: Instant, order: u64, fresh: bool) -> Self {
         let life = token.expires_in().map(|lifetime| Life::new(began, lifetime));
         let (secret, scopes) = token.into_parts();
         Self {
             secret,
             scopes: scopes.filter(|scopes| scopes != asked_for),
             life,
+            order,
             fresh_since: fresh.then(Instant::now),
             served: AtomicBool::new(false),
             renewal_taken: AtomicBool::new(false),
@@ -132,9 +135,9 @@ impl Token {
         self.life.map(Life::expires_at)
     }
 
-    /// The exchange that brought it began after the other's.
+    /// The exchange that brought it was asked for after the other's.
     pub(super) fn was_asked_for_after(&self, other: &Self) -> bool {
-        matches!((self.life, other.life), (Some(this), Some(other)) if this.began > other.began)
+        self.order > other.order
     }
 
     /// It came from an exchange for a fresh token that ended less than `window` ago.

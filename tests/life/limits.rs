@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use portvakt::simulator::{FaultKind, Stage};
+use portvakt::simulator::{Conditions, Fault, FaultKind, Stage};
 
 use crate::support::*;
 
@@ -73,4 +73,49 @@ async fn an_attempt_ends_by_its_timeout_and_the_next_caller_tries_anew() {
     assert_eq!(portvakt.ask().send().await.status, 200);
     let counters = simulator.counters();
     assert_eq!((counters.received, counters.duplicate_jtis), (3, 0));
+}
+
+#[tokio::test]
+async fn too_many_different_tokens_at_once_are_refused_at_once_and_take_nothing_from_others() {
+    raise_file_limit();
+    let simulator = simulator();
+    let outbound = "[outbound]\ndeadline = \"30s\"\nattempt_timeout = \"30s\"";
+    let portvakt = Portvakt::start(&Configuration { sections: outbound.to_owned(), ..configuration(&simulator) });
+    let (kept, other) = (portvakt.ask(), portvakt.ask().with("iss", KRR));
+    let token = kept.clone().send().await;
+    // From here on nothing comes back for this integration.
+    let hang = Conditions { client_id: Some(FREG.to_owned()), ..Conditions::default() };
+    simulator.fault(Fault { kind: FaultKind::Hang { at: Stage::BeforeHeaders }, conditions: hang }).unwrap();
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..1010 {
+        flood.spawn(kept.clone().with("scope", &format!("test:{number}")).send());
+    }
+    // Ten too many, and the thousand go on waiting.
+    for _ in 0..10 {
+        let refused = flood.join_next().await.unwrap().unwrap();
+        assert_eq!(
+            (refused.status, refused.error(), refused.header("Retry-After")),
+            (503, "temporarily_unavailable", Some("1")),
+            "{}",
+            refused.text
+        );
+        assert!(refused.description().starts_with("Too many tokens of integration freg"), "{}", refused.text);
+    }
+    assert_eq!(kept.send().await.token(), token.token());
+    assert_eq!(other.send().await.status, 200);
+    // One for the token that is kept, one for the other integration, and eight of the flood have their turn.
+    assert_eq!(simulator.wait_for_exchanges(10, PATIENCE).await.unwrap().received, 10);
+}
+
+#[tokio::test]
+async fn a_prefetched_token_is_asked_for_again_when_maskinporten_has_said_and_not_before() {
+    let simulator = simulator();
+    let wait = [("Retry-After".to_owned(), "3".to_owned())].into();
+    simulator.fault(FaultKind::Status { status: 429, headers: wait, body: String::new() }.times(1)).unwrap();
+    let configuration = Configuration { freg: format!("prefetch = [\"{FREG_SCOPE}\"]"), ..configuration(&simulator) };
+    let _portvakt = Portvakt::start(&configuration);
+    simulator.wait_for_exchanges(1, PATIENCE).await.unwrap();
+    let refused = Instant::now();
+    simulator.wait_for_exchanges(2, PATIENCE).await.unwrap();
+    assert!(refused.elapsed() >= Duration::from_millis(2900), "{:?}", refused.elapsed());
 }
