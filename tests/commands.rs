@@ -86,6 +86,30 @@ fn a_log_filter_that_is_none_is_wrong_usage() {
 }
 
 #[test]
+fn a_mistyped_level_does_not_silence_the_log() {
+    use std::os::unix::ffi::OsStrExt;
+    for filter in [b"inof".as_slice(), b"portvakt", b"\xff"] {
+        let output = command(&["api-key", "new"]).env("PORTVAKT_LOG", std::ffi::OsStr::from_bytes(filter)).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{filter:?}");
+    }
+}
+
+#[test]
+fn a_stderr_that_cannot_be_written_changes_no_exit_code() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for (arguments, code) in [(["api-key", "new"].as_slice(), 0), (&["serve", "--config", "/nowhere/portvakt.toml"], 2)] {
+        assert_eq!(command(arguments).stderr(full()).output().unwrap().status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_never_ends_is_not_read_to_the_end_of_memory() {
+    let said = run(&["serve", "--config", "/dev/zero"], b"");
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("larger than"), "{}", said.err);
+}
+
+#[test]
 fn a_file_that_is_not_there_is_wrong_configuration() {
     let said = run(&["serve", "--config", "/nowhere/portvakt.toml"], b"");
     assert_eq!(said.code, Some(2), "{}", said.err);

@@ -78,6 +78,18 @@ fn every_refusal_is_json_and_every_answer_has_its_id() {
 }
 
 #[test]
+fn a_chunked_body_that_never_ends_holds_no_connection() {
+    let simulator = simulator();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    for (status, path) in [(200, "/health/live"), (404, "/")] {
+        let mut wire = Wire::connect(portvakt.management);
+        let text = format!("GET {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel");
+        assert_eq!(wire.ask(text).status, status);
+        assert!(wire.is_closed(), "{path}");
+    }
+}
+
+#[test]
 fn nothing_of_the_other_listener_is_here() {
     let simulator = simulator();
     let portvakt = Portvakt::start(&configuration(&simulator));

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, Write, stdin, stdout};
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{Failure, say};
 use crate::access::{Digest, has_wrong_checksum, make_key};
 
 /// Longer than any door takes.
@@ -28,15 +28,15 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 
 fn new() -> Result<(), Failure> {
     let made = make_key().map_err(|error| Failure::failed(format_args!("OpenSSL gave no randomness for a key: {error}")))?;
-    anstream::eprintln!("The key, shown this once. It belongs where the caller keeps its secrets:");
+    say("The key, shown this once. It belongs where the caller keeps its secrets:");
     print(&made.key)?;
-    anstream::eprintln!("The line for the caller's keys in portvakt.toml:");
+    say("The line for the caller's keys in portvakt.toml:");
     print(&line(made.digest))
 }
 
 fn hash() -> Result<(), Failure> {
     if stdin().is_terminal() {
-        anstream::eprintln!("Type or paste the key, then end the line and press Ctrl-D:");
+        say("Type or paste the key, then end the line and press Ctrl-D:");
     }
     let mut text = Zeroizing::new(String::new());
     let read = stdin().take(64 * 1024).read_to_string(&mut text);

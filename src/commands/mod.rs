@@ -10,6 +10,7 @@ mod simulate;
 mod start_error;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,7 +76,7 @@ enum Failure {
 impl Failure {
     /// Says what went wrong on stderr. `error` is a whole text, whose causes are in it.
     fn failed(error: impl Display) -> Self {
-        anstream::eprintln!("error: {error}");
+        say(format_args!("error: {error}"));
         Self::Failed
     }
 
@@ -85,21 +86,27 @@ impl Failure {
             anstream::ColorChoice::Never => Colours::Without,
             _ => Colours::With,
         };
-        anstream::eprintln!("{}", error.render(colours));
+        say(error.render(colours));
         Self::Misused
     }
 
     /// The same as [`Failure::failed`], for what the operator wrote.
     fn misused(error: impl Display) -> Self {
-        anstream::eprintln!("error: {error}");
+        say(format_args!("error: {error}"));
         Self::Misused
     }
+}
+
+/// One line, or several, on stderr. `eprintln!` would panic where it cannot be written, and who cannot read it has the exit code.
+fn say(text: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let Arguments { command, log_format } = Arguments::parse();
-    let filter = std::env::var(LOG_FILTER).ok().filter(|filter| !filter.trim().is_empty());
+    let filter =
+        std::env::var_os(LOG_FILTER).map(|filter| filter.to_string_lossy().into_owned()).filter(|filter| !filter.trim().is_empty());
     if let Err(error) = start_logging(filter.as_deref().or(command.default_log_filter()), log_format) {
         return exit_code(Err(Failure::misused(error)));
     }

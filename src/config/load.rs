@@ -1,5 +1,6 @@
 //! From the file's name to the whole configuration, or to everything that is wrong with it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -31,7 +32,7 @@ impl Config {
     /// the file at once, its warnings among them.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), error };
-        let bytes = fs::read(path).map_err(unreadable)?;
+        let bytes = contents(path).map_err(unreadable)?;
         let directory = directory_of(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
             Ok(text) => read(path, &directory, &text),
@@ -43,6 +44,18 @@ impl Config {
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
     }
+}
+
+/// No file of this kind is larger; a device that never ends is not read to the end of memory.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"));
+    }
+    Ok(bytes)
 }
 
 /// What relative paths in the file are relative to. Absolute, so that it still holds when the process changes its directory.

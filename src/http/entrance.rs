@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::error::Problem;
 use super::token;
+use super::unread::holding;
 use crate::access::{Access, Caller};
 use crate::telemetry::{CallerMetrics, Metrics, RequestResult};
 use crate::tokens::{IntegrationId, TokenService};
@@ -100,11 +101,12 @@ pub(super) struct Asked {
 #[expect(clippy::redundant_allocation, reason = "a count of each thread's own beside the one that all threads share")]
 pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let id = request_id(request.headers());
+    let mut payload = payload.into_inner();
     let response = match request.path() {
-        "/token" => token::answer(&doors, &request, payload, &id).await,
+        "/token" => token::answer(&doors, &request, &mut payload, &id).await,
         _ => Problem::UnknownPath.answer(),
     };
-    marked(&request, response, id)
+    marked(&request, holding(response, payload), id)
 }
 
 /// What every answer has, of either listener: it can be told from others, and nobody keeps it.

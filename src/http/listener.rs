@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::entrance::{Doors, enter};
 use super::management::{Management, manage};
+use super::unread::holding;
 
 /// Above the gateway's 60 s, so that it is never we who close a connection on which a request may already be on its way.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -78,8 +79,8 @@ impl Listener {
     pub fn serve_management(self, management: Arc<Management>) -> io::Result<Server> {
         let server = HttpServer::new(move || {
             let management = Arc::clone(&management);
-            App::new().default_service(web::to(move |request: HttpRequest| {
-                let answer = manage(&management, &request);
+            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+                let answer = holding(manage(&management, &request), payload.into_inner());
                 async { answer }
             }))
         });

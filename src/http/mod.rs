@@ -8,6 +8,7 @@ mod listener;
 mod management;
 mod parameters;
 mod token;
+mod unread;
 
 pub use entrance::Doors;
 pub use listener::{Listener, ListenerError};

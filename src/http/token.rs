@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
-pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::Payload, id: &HeaderValue) -> HttpResponse {
+pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: &mut Payload, id: &HeaderValue) -> HttpResponse {
     let started = Instant::now();
     let mut asked = Asked::default();
     match token(doors, request, payload, &mut asked).await {
@@ -41,7 +41,7 @@ pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: web::P
 }
 
 /// What it says here is the order in which contract and error table have it.
-async fn token(doors: &Doors, request: &HttpRequest, payload: web::Payload, asked: &mut Asked) -> Result<HttpResponse, Problem> {
+async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, asked: &mut Asked) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
     check_head(request)?;
     let has_body = has_body(request, payload).await?;
@@ -73,7 +73,7 @@ async fn token(doors: &Doors, request: &HttpRequest, payload: web::Payload, aske
 }
 
 /// Reads a body to its end and drops it; true when there was one.
-async fn has_body(request: &HttpRequest, payload: web::Payload) -> Result<bool, Problem> {
+async fn has_body(request: &HttpRequest, payload: &mut Payload) -> Result<bool, Problem> {
     let headers = request.headers();
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
     match length {
@@ -83,13 +83,13 @@ async fn has_body(request: &HttpRequest, payload: web::Payload) -> Result<bool, 
         None if !headers.contains_key(TRANSFER_ENCODING) => return Ok(false),
         _ => {}
     }
-    let read = Box::pin(drop_body(payload.into_inner()));
+    let read = Box::pin(drop_body(payload));
     timeout(BODY_PATIENCE, read).await.unwrap_or(Err(Problem::BodyBroken))
 }
 
-async fn drop_body(mut payload: Payload) -> Result<bool, Problem> {
+async fn drop_body(payload: &mut Payload) -> Result<bool, Problem> {
     let mut size = 0;
-    while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
+    while let Some(chunk) = std::future::poll_fn(|context| Pin::new(&mut *payload).poll_next(context)).await {
         size += chunk.map_err(|_| Problem::BodyBroken)?.len();
         if size > BODY_LIMIT {
             return Err(Problem::BodyTooLarge);

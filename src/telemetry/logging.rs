@@ -7,7 +7,7 @@ use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterFn, ParseError, Targets, filter_fn};
+use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -28,9 +28,9 @@ pub enum LogFormat {
 pub enum InvalidLogFilter {
     /// Not of the form `level` or `target=level,target=level`.
     #[error(
-        "PORTVAKT_LOG is `{0}`, which is not a log filter: write a level (error, warn, info, debug, trace) or `portvakt=debug,hyper=info` ({1})"
+        "PORTVAKT_LOG is `{0}`, which is not a log filter: write a level (off, error, warn, info, debug, trace) or `portvakt=debug,hyper=info`"
     )]
-    Syntax(String, ParseError),
+    Syntax(String),
     /// Called twice in one process.
     #[error("the log was started already")]
     Twice(#[from] TryInitError),
@@ -46,7 +46,7 @@ pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<
     let targets = match filter.map(str::trim).filter(|filter| !filter.is_empty()) {
         // What libraries do is of interest when something is wrong with them.
         None => Targets::new().with_target(OURS, Level::INFO).with_default(Level::WARN),
-        Some(filter) => filter.parse().map_err(|error| InvalidLogFilter::Syntax(filter.to_owned(), error))?,
+        Some(filter) => targets(filter).ok_or_else(|| InvalidLogFilter::Syntax(filter.to_owned()))?,
     };
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
@@ -65,6 +65,18 @@ pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<
     Ok(())
 }
 
+/// Stricter than the library's own parser, which takes any word that is no level for the name of a target: a mistyped level would
+/// silence the whole log.
+fn targets(filter: &str) -> Option<Targets> {
+    let level = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).and_then(|text| text.parse::<LevelFilter>().ok());
+    let is_target =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':'));
+    filter.split(',').try_fold(Targets::new(), |targets, directive| match directive.split_once('=') {
+        None => Some(targets.with_default(level(directive)?)),
+        Some((target, text)) => Some(targets.with_target(Some(target.trim()).filter(|target| is_target(target))?, level(text)?)),
+    })
+}
+
 /// This one's debug level repeats the values of headers that it cannot read.
 const REPEATS_HEADERS: &str = "actix_http";
 
@@ -80,4 +92,36 @@ fn dependencies_at_debug() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
         }
     };
     filter_fn(move |metadata| *metadata.level() <= most(metadata.target())).with_max_level_hint(LevelFilter::TRACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        for (filter, ours, others) in [
+            ("debug", Level::DEBUG, Some(Level::DEBUG)),
+            ("INFO", Level::INFO, Some(Level::INFO)),
+            ("warn,portvakt=trace", Level::TRACE, Some(Level::WARN)),
+            ("portvakt=debug, hyper_util=info", Level::DEBUG, Some(Level::INFO)),
+            ("portvakt::tokens=error,portvakt=info", Level::INFO, None),
+        ] {
+            let targets = targets(filter).unwrap();
+            for (target, most) in [("portvakt", Some(ours)), ("hyper_util", others)] {
+                assert_eq!(targets.would_enable(target, &most.unwrap_or(Level::ERROR)), most.is_some(), "{filter}: {target}");
+                assert!(most.is_none_or(|most| most == Level::TRACE || !targets.would_enable(target, &Level::TRACE)), "{filter}: {target}");
+            }
+        }
+        assert!(!targets("off").unwrap().would_enable("portvakt", &Level::ERROR));
+    }
+
+    #[test]
+    fn what_is_no_filter() {
+        for filter in
+            ["inof", "portvakt", "=", "=info", "portvakt=", "portvakt=loud", "a=b=c", ",", "info,", "[", "a[{b}]=info", "\u{f8}", "9"]
+        {
+            assert!(targets(filter).is_none(), "{filter}");
+        }
+    }
 }

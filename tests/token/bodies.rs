@@ -100,6 +100,24 @@ fn what_never_comes_to_its_end_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_chunked_body_that_never_ends_holds_no_connection() {
+    let door = door();
+    let endless = |request: Request| [request.field("Transfer-Encoding", "chunked").bytes(), b"5\r\nhel".to_vec()].concat();
+    let requests = [
+        (404, request().target("/nothing")),
+        (404, request().target("/nothing").field("Connection", "close")),
+        (405, request().method("PUT")),
+        (431, request().field("X-Padding", "x".repeat(33_000))),
+        (400, request()),
+    ];
+    for (status, request) in requests {
+        let mut wire = door.wire();
+        assert_eq!(wire.ask(endless(request)).checked().status, status);
+        assert!(wire.is_closed(), "{status}");
+    }
+}
+
+#[test]
 fn post_with_a_body_is_shown_the_door_for_it() {
     let door = door();
     let form = b"grant_type=client_credentials".to_vec();
