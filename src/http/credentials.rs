@@ -2,8 +2,8 @@
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 
+use super::absence::Absence;
 use super::error::Problem;
-use super::parameters::Absence;
 
 /// A longer key is nobody's.
 const API_KEY_LIMIT: usize = 256;

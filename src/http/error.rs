@@ -7,8 +7,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
+use super::absence::Absence;
 use super::answer::JSON;
-use super::parameters::Absence;
 use crate::access::{Denial, Parameter};
 use crate::maskinporten::{Code, printable};
 use crate::telemetry::RequestResult;

@@ -10,7 +10,8 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpRequest, HttpServer, web};
 use thiserror::Error;
 
-use super::entrance::{Doors, enter};
+use super::doors::Doors;
+use super::entrance::enter;
 use super::management::{Management, manage};
 use super::unread::holding;
 

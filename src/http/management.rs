@@ -8,8 +8,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::entrance::{check_head, check_method, marked, request_id};
+use super::entrance::marked;
 use super::error::Problem;
+use super::head::{check_head, check_method, request_id};
 use crate::telemetry::Metrics;
 use crate::tokens::TokenService;
 

@@ -1,15 +1,18 @@
 //! The doors, each thin: read the request, ask `access`, ask `tokens`, write the answer.
 
+mod absence;
 mod answer;
 mod credentials;
+mod doors;
 mod entrance;
 mod error;
+mod head;
 mod listener;
 mod management;
 mod parameters;
 mod token;
 mod unread;
 
-pub use entrance::Doors;
+pub use doors::Doors;
 pub use listener::{Listener, ListenerError};
 pub use management::Management;

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::entrance::{Asked, Doors, check_head, check_method};
+use super::doors::{Asked, Doors};
 use super::error::Problem;
+use super::head::{check_head, check_method};
 use super::parameters::Parameters;
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenRequest;
@@ -46,7 +47,7 @@ async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, aske
     check_head(request)?;
     let has_body = has_body(request, payload).await?;
     let caller = doors.access.identify(api_key(request.headers())?).ok_or(Problem::UnknownApiKey)?;
-    asked.caller = Some(caller.id().index());
+    asked.caller = Some(caller.id());
     if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
         return Err(Problem::Network);
     }
