@@ -109,3 +109,16 @@ fn every_request_is_answered_and_none_is_a_defect() {
     assert!(!log.iter().any(|line| line.contains("panicked")), "{}", log.join("\n"));
     assert!(simulator.counters().issued > 0, "some of them were good");
 }
+
+/// Needs no API key, and is never answered more than a socket holds: without a limit it holds the connection, and a processor, for ever.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_asks_on_and_on_and_reads_no_answer_is_cut_off() {
+    let simulator = simulator();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    let mut connection = std::net::TcpStream::connect(portvakt.tokens).unwrap();
+    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    let requests = b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    let cut_off = std::iter::repeat_with(|| std::io::Write::write_all(&mut connection, &requests)).find_map(Result::err).unwrap();
+    assert!(matches!(cut_off.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe), "{cut_off}");
+}

@@ -19,6 +19,10 @@ use super::unread::holding;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How long a client may leave an answer unread before its connection is reset. actix sets no such limit, and while it waits it keeps a
+/// processor busy asking whether more of what the client sends can be read.
+#[cfg(target_os = "linux")]
+const UNREAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An address that is ours, on which nobody is answered yet.
 #[derive(Debug)]
@@ -42,6 +46,9 @@ impl Listener {
         let bound = TcpListener::bind(address).and_then(|listener| {
             // The standard library lets 128 wait, and actix leaves a listener as it gets it.
             rustix::net::listen(&listener, BACKLOG)?;
+            // RFC 5482; Linux passes it on to every connection that is accepted.
+            #[cfg(target_os = "linux")]
+            rustix::net::sockopt::set_tcp_user_timeout(&listener, u32::try_from(UNREAD_PATIENCE.as_millis()).unwrap_or(u32::MAX))?;
             Ok(Self(listener))
         });
         bound.map_err(|source| ListenerError { address, source })
