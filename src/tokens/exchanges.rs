@@ -23,9 +23,9 @@ use crate::telemetry::{IntegrationMetrics, RequestResult};
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
 
-/// Exchanges of one integration that are made at once; more wait for their turn. A burst of different tokens is not to become a burst of
-/// connections.
-const AT_ONCE: usize = 8;
+/// Exchanges of one integration that are made at once, and as many renewals beside them; more wait for their turn. A burst of different
+/// tokens is not to become a burst of connections, nor to let those that are in use run out.
+const AT_ONCE: usize = 32;
 /// Exchanges of one integration that may be under way, waiting ones included. Beyond, callers are told at once.
 const MOST_UNDER_WAY: usize = 1000;
 
@@ -44,7 +44,7 @@ pub enum TokenError {
         validity: Validity,
     },
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
-    #[error("No answer from Maskinporten within {} ms", .0.as_millis())]
+    #[error("No answer from Maskinporten within {} ms, the wait for a turn included", .0.as_millis())]
     Deadline(Duration),
     /// More different tokens are being fetched for this integration than can be waited for.
     #[error("Too many tokens of integration {0} are being fetched at the same time")]
@@ -84,6 +84,7 @@ pub(super) struct Integration {
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
     turns: Semaphore,
+    renewal_turns: Semaphore,
     /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
     certificate_reported: AtomicBool,
 }
@@ -155,6 +156,7 @@ impl Integration {
             metrics,
             under_way: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
+            renewal_turns: Semaphore::new(AT_ONCE),
             certificate_reported: AtomicBool::new(false),
         }
     }
@@ -177,11 +179,28 @@ impl Integration {
 struct OffTheTable {
     integration: Arc<Integration>,
     key: (Kind, TokenRequest),
+    is_on_it: bool,
+}
+
+impl OffTheTable {
+    /// Takes it off before it begins, if all who wanted it have left: who comes now begins a new one.
+    fn if_nobody_waits(&mut self, sender: &watch::Sender<Option<Outcome>>) -> bool {
+        let mut under_way = self.integration.under_way();
+        // Under the lock, for that is where whoever comes takes a receiver. The table's own is one.
+        if sender.receiver_count() > 1 {
+            return false;
+        }
+        under_way.remove(&self.key);
+        self.is_on_it = false;
+        true
+    }
 }
 
 impl Drop for OffTheTable {
     fn drop(&mut self) {
-        self.integration.under_way().remove(&self.key);
+        if self.is_on_it {
+            self.integration.under_way().remove(&self.key);
+        }
     }
 }
 
@@ -223,13 +242,21 @@ impl Exchanges {
         };
         let order = self.order.fetch_add(1, Relaxed);
         let receiver = sender.subscribe();
-        let off_the_table = OffTheTable { integration: Arc::clone(integration), key };
+        let integration = Arc::clone(integration);
+        let mut off_the_table = OffTheTable { integration: Arc::clone(&integration), key, is_on_it: true };
         let exchanges = Arc::clone(self);
+        let is_renewal = matches!(purpose, Purpose::Renewal(_));
         self.runtime.spawn(async move {
+            let turns = if is_renewal { &integration.renewal_turns } else { &integration.turns };
+            // Nobody closes them: this always is a turn.
+            let _turn = turns.acquire().await;
+            if off_the_table.if_nobody_waits(&sender) {
+                return;
+            }
             let (kind, request) = &off_the_table.key;
-            let outcome = exchanges.exchange(&off_the_table.integration, request, *kind, order).await;
+            let outcome = exchanges.exchange(&integration, request, *kind, order).await;
             if let Ok(token) = &outcome {
-                off_the_table.integration.keep(request, token);
+                integration.keep(request, token);
             }
             drop(off_the_table);
             sender.send_replace(Some(outcome));
@@ -239,8 +266,6 @@ impl Exchanges {
 
     /// One attempt, from a new grant to a token.
     async fn exchange(&self, integration: &Arc<Integration>, request: &TokenRequest, kind: Kind, order: u64) -> Outcome {
-        // Nobody closes it: this always is a turn.
-        let _turn = integration.turns.acquire().await;
         let started = Instant::now();
         if let Some(certificate) = integration.client.key().certificate()
             && !certificate.is_valid_at(SystemTime::now())

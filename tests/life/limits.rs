@@ -79,7 +79,7 @@ async fn an_attempt_ends_by_its_timeout_and_the_next_caller_tries_anew() {
 async fn too_many_different_tokens_at_once_are_refused_at_once_and_take_nothing_from_others() {
     raise_file_limit();
     let simulator = simulator();
-    let outbound = "[outbound]\ndeadline = \"30s\"\nattempt_timeout = \"30s\"";
+    let outbound = "[outbound]\ndeadline = \"4s\"\nattempt_timeout = \"6s\"";
     let portvakt = Portvakt::start(&Configuration { sections: outbound.to_owned(), ..configuration(&simulator) });
     let (kept, other) = (portvakt.ask(), portvakt.ask().with("iss", KRR));
     let token = kept.clone().send().await;
@@ -103,8 +103,16 @@ async fn too_many_different_tokens_at_once_are_refused_at_once_and_take_nothing_
     }
     assert_eq!(kept.send().await.token(), token.token());
     assert_eq!(other.send().await.status, 200);
-    // One for the token that is kept, one for the other integration, and eight of the flood have their turn.
-    assert_eq!(simulator.wait_for_exchanges(10, PATIENCE).await.unwrap().received, 10);
+    // One for the token that is kept, one for the other integration, and 32 of the flood have their turn.
+    assert_eq!(simulator.wait_for_exchanges(34, PATIENCE).await.unwrap().received, 34);
+    while let Some(late) = flood.join_next().await {
+        assert_eq!(late.unwrap().status, 504);
+    }
+    // Nobody waits for those that have had no turn yet, so they are not fetched; and what comes now need not wait for them.
+    simulator.clear_faults();
+    let next = portvakt.ask().with("scope", "test:0");
+    until_some("a turn", async || Some(next.clone().send().await).filter(|answer| answer.status == 200)).await;
+    assert_eq!(simulator.counters().received, 35);
 }
 
 #[tokio::test]
