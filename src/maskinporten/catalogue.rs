@@ -63,6 +63,11 @@ impl KnownError {
     /// All of them: first those with a code, in its order.
     pub const ALL: &'static [Self] = CATALOGUE;
 
+    /// Whether it comes of clocks that differ: the same request, with a grant of the right time, is not refused for this.
+    pub fn is_for_the_clock(&self) -> bool {
+        self.code == Some("MP-130") || self.told_by == FOR_THE_CLOCK
+    }
+
     /// The failure without a code that this description tells of.
     pub fn by_description(description: &str) -> Option<&'static Self> {
         let description = description.to_ascii_lowercase();
@@ -79,6 +84,8 @@ const fn coded(code: &'static str, meaning: &'static str, remedy: &'static str) 
 const fn told_by(told_by: &'static [&'static [&'static str]], meaning: &'static str, remedy: &'static str) -> KnownError {
     KnownError { code: None, meaning, remedy, told_by }
 }
+
+const FOR_THE_CLOCK: &[&[&str]] = &[&["issue", "time", "after", "now"], &["iat"]];
 
 const CATALOGUE: &[KnownError] = &[
     coded(
@@ -138,11 +145,7 @@ const CATALOGUE: &[KnownError] = &[
     coded("MP-301", "An object in authorization_details is of an unknown type.", "Correct the type."),
     coded("MP-302", "An object in authorization_details has an unknown field.", "Leave the field out, or correct its spelling."),
     coded("MP-303", "A value in authorization_details is invalid.", "Correct the value."),
-    told_by(
-        &[&["issue", "time", "after", "now"], &["iat"]],
-        "The grant's iat is more than 10 seconds from Maskinporten's clock.",
-        "Synchronise this machine's clock.",
-    ),
+    told_by(FOR_THE_CLOCK, "The grant's iat is more than 10 seconds from Maskinporten's clock.", "Synchronise this machine's clock."),
     told_by(
         &[&["client", "requires", "pre", "registered", "jwk", "kid"]],
         "The client has a registered key, but the grant was signed with a certificate.",
@@ -199,6 +202,13 @@ mod tests {
         let found = KnownError::by_description(description);
         assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
         assert!(found.is_none_or(|known| known.code.is_none() && known.meaning.contains(expected.unwrap())));
+    }
+
+    #[test]
+    fn two_failures_are_for_the_clock() {
+        let meanings: Vec<_> = KnownError::ALL.iter().filter(|known| known.is_for_the_clock()).map(|known| known.code).collect();
+        assert_eq!(meanings, [Some("MP-130"), None]);
+        assert!(KnownError::by_description("Issue time is after now").unwrap().is_for_the_clock());
     }
 
     #[test]

@@ -235,6 +235,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it comes of clocks that differ: see [`KnownError::is_for_the_clock`].
+    pub fn is_for_the_clock(&self) -> bool {
+        self.known().is_some_and(KnownError::is_for_the_clock)
+    }
+
     /// What mends it.
     pub fn remedy(&self) -> &'static str {
         self.known().map_or("This failure is not in Portvakt's catalogue: ask Digdir's support, with the trace ID.", |known| known.remedy)

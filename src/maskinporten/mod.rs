@@ -29,7 +29,7 @@
 //! let grant = client.grant(&request, SystemTime::now())?;
 //!
 //! let token_endpoint = TokenEndpointClient::new(&OutboundSettings::default())?;
-//! match token_endpoint.exchange(client.environment(), &grant).await {
+//! match token_endpoint.exchange(client.environment(), &grant).await.result {
 //!     Ok(token) => println!("a token of {} bytes, good for {:?}", token.expose_secret().len(), token.expires_in()),
 //!     Err(ExchangeError::Refused(refusal)) => println!("{:?} {:?}: {}", refusal.code, refusal.trace_id, refusal.remedy()),
 //!     Err(error) => println!("{error} (again after {:?})", error.retry_after()),
@@ -60,11 +60,11 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use catalogue::{Code, KnownError};
 pub use certificate::{Certificate, KeyUsage, Origin, UnreadableCertificate, Validity, ValidityState};
 pub use client::{Client, GrantError, InvalidClient};
-pub use clock::ClockDifference;
+pub use clock::{ClockDifference, Moment};
 pub use diagnosis::{Circumstances, Diagnosis, ScopeSetting, Setup};
 pub use environment::{Environment, InvalidEnvironment};
 pub use error::{ExchangeError, Found, NotOAuth, Refusal, Stage, Unavailable, Unreachable, UnreachableReason};
-pub use exchange::TokenEndpointClient;
+pub use exchange::{Exchanged, TokenEndpointClient};
 pub use foreign_text::printable;
 pub use grant::{Grant, GrantRequest, InvalidGrantRequest};
 pub use outbound::{OutboundError, OutboundSettings, ProxyCredentials, ProxySettings};
