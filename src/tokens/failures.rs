@@ -1,0 +1,358 @@
+//! What the log says of exchanges that fail: the first failure, then how many more there are, then that it is over.
+//!
+//! An outage fails a hundred exchanges a second in the same way, and one line tells as much as all of them. At debug each has its own
+//! all the same, so that the ID of any request leads to one.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::mem::{Discriminant, discriminant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::quality::RandomState;
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::request::TokenRequest;
+use crate::maskinporten::{Client, ExchangeError, Found, UnreachableReason};
+
+/// How often the same failure is told of.
+const EVERY: Duration = Duration::from_secs(60);
+/// One that nobody has seen for so long is a new one when it comes back.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// So many failures of one integration are told apart by what was asked for. What is beyond is told of by its kind alone, and there are
+/// some dozens of kinds: whatever callers ask for, this does not grow.
+const MOST: usize = 64;
+
+/// The failures of one integration that are not over yet, or only just.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    table: Mutex<HashMap<Failure, Course>>,
+    hasher: RandomState,
+}
+
+/// Which failures are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Failure {
+    kind: Kind,
+    /// What was asked for, where that is what was refused: its hash, for a request can name a person.
+    request: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// By its code.
+    Refused(&'static str),
+    Unreachable(Discriminant<UnreachableReason>),
+    Unavailable,
+    NotOAuth(Discriminant<Found>),
+}
+
+/// How a failure has gone on since it was first told of.
+#[derive(Debug)]
+struct Course {
+    since: Timestamp,
+    latest: Arc<ExchangeError>,
+    /// Of the first one.
+    scope: Box<str>,
+    times: u64,
+    last: Instant,
+    /// When it was last told of, and how many times it had happened by then.
+    told: Instant,
+    told_times: u64,
+    is_over: bool,
+    told_over: bool,
+}
+
+/// Whether a failure is news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occurrence {
+    First,
+    Again,
+}
+
+/// The same failure again and again.
+#[derive(Debug)]
+pub(super) struct Repeated {
+    more: u64,
+    since: Timestamp,
+    scope: Box<str>,
+    latest: Arc<ExchangeError>,
+}
+
+/// A failure that is over.
+#[derive(Debug)]
+pub(super) struct Over {
+    times: u64,
+    since: Timestamp,
+    scope: Box<str>,
+    code: &'static str,
+}
+
+impl Failures {
+    fn table(&self) -> MutexGuard<'_, HashMap<Failure, Course>> {
+        // Nothing that can panic runs while it is held, so a poisoned lock guards a whole table.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a failure.
+    pub(super) fn failed(&self, request: &TokenRequest, error: &Arc<ExchangeError>, now: Instant) -> Occurrence {
+        let kind = Kind::of(error);
+        let mut failure = Failure { kind, request: is_of_the_request(error).then(|| self.hasher.hash_one(request)) };
+        let mut table = self.table();
+        if table.len() >= MOST && !table.contains_key(&failure) {
+            failure.request = None;
+        }
+        if let Some(course) = table.get_mut(&failure) {
+            course.times += 1;
+            course.latest = Arc::clone(error);
+            course.last = now;
+            course.is_over = false;
+            return Occurrence::Again;
+        }
+        let course = Course {
+            since: Timestamp::now(),
+            latest: Arc::clone(error),
+            scope: request.scopes().as_str().into(),
+            times: 1,
+            last: now,
+            told: now,
+            told_times: 1,
+            is_over: false,
+            told_over: false,
+        };
+        table.insert(failure, course);
+        Occurrence::First
+    }
+
+    /// Notes that there was a token; what is over by that and has to be told of.
+    pub(super) fn granted(&self, request: &TokenRequest) -> Vec<Over> {
+        let mut table = self.table();
+        if table.is_empty() {
+            return Vec::new();
+        }
+        let request = self.hasher.hash_one(request);
+        let courses = table.iter_mut().filter(|(failure, _)| failure.request.is_none_or(|refused| refused == request));
+        courses.filter_map(|(_, course)| course.end()).collect()
+    }
+
+    /// What has gone on since it was last told of, a minute ago or more; and what is over by now. Forgets what is long past.
+    pub(super) fn going_on(&self, now: Instant) -> (Vec<Repeated>, Vec<Over>) {
+        let (mut repeated, mut over) = (Vec::new(), Vec::new());
+        self.table().retain(|_, course| {
+            if now.saturating_duration_since(course.told) < EVERY {
+                return true;
+            }
+            if course.times == course.told_times {
+                return !course.is_over && now.saturating_duration_since(course.last) < FORGOTTEN_AFTER;
+            }
+            repeated.push(course.tell(now));
+            // If that was told before, it has come back since.
+            course.told_over = false;
+            if course.is_over {
+                over.extend(course.end());
+            }
+            true
+        });
+        (repeated, over)
+    }
+}
+
+impl Course {
+    fn tell(&mut self, now: Instant) -> Repeated {
+        let more = self.times - self.told_times;
+        (self.told, self.told_times) = (now, self.times);
+        Repeated { more, since: self.since, scope: self.scope.clone(), latest: Arc::clone(&self.latest) }
+    }
+
+    /// Told once between two times that it is told of, however often it comes and goes.
+    fn end(&mut self) -> Option<Over> {
+        self.is_over = true;
+        let told_already = std::mem::replace(&mut self.told_over, true);
+        let over = || Over { times: self.times, since: self.since, scope: self.scope.clone(), code: code(&self.latest) };
+        (!told_already).then(over)
+    }
+}
+
+impl Kind {
+    fn of(error: &ExchangeError) -> Self {
+        match error {
+            ExchangeError::Refused(_) => Self::Refused(code(error)),
+            ExchangeError::Unreachable(unreachable) => Self::Unreachable(discriminant(&unreachable.reason)),
+            ExchangeError::Unavailable(_) => Self::Unavailable,
+            ExchangeError::NotOAuth(not_oauth) => Self::NotOAuth(discriminant(&not_oauth.found)),
+        }
+    }
+}
+
+/// Another request of the same integration may well be granted meanwhile: all refusals but those of the client itself, its key and its
+/// clock (MP-1xx, and those for the time).
+fn is_of_the_request(error: &ExchangeError) -> bool {
+    error.refusal().is_some_and(|refusal| !code(error).starts_with("MP-1") && !refusal.is_for_the_clock())
+}
+
+/// Maskinporten's code if the catalogue has it, otherwise `other`; `none` where there is none. Never a text that came from outside.
+pub(super) fn code(error: &ExchangeError) -> &'static str {
+    match error.refusal().and_then(|refusal| refusal.code.as_ref()) {
+        None => "none",
+        Some(code) => code.known().and_then(|known| known.code).unwrap_or("other"),
+    }
+}
+
+/// One failed exchange: in full the first time, at debug when it is the same again.
+pub(super) fn report(
+    occurrence: Occurrence,
+    client: &Client,
+    integration: &str,
+    request: &TokenRequest,
+    error: &ExchangeError,
+    attempt: u32,
+) {
+    let scope = request.scopes().as_str();
+    let trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref());
+    match occurrence {
+        Occurrence::First => warn!(
+            integration,
+            client_id = client.client_id(),
+            environment = client.environment().name(),
+            scope,
+            code = code(error),
+            trace_id,
+            attempt,
+            %error,
+            remedy = error.remedy(),
+            "no token"
+        ),
+        Occurrence::Again => debug!(integration, scope, code = code(error), trace_id, attempt, %error, "no token, as before"),
+    }
+}
+
+impl Repeated {
+    pub(super) fn report(&self, integration: &str) {
+        warn!(
+            integration,
+            scope = &*self.scope,
+            more = self.more,
+            since = %self.since,
+            code = code(&self.latest),
+            trace_id = self.latest.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+            error = %self.latest,
+            "the same failure {} more times since it was last said",
+            self.more
+        );
+    }
+}
+
+impl Over {
+    pub(super) fn report(&self, integration: &str) {
+        info!(
+            integration,
+            scope = &*self.scope,
+            times = self.times,
+            since = %self.since,
+            code = self.code,
+            "there are tokens again: this failure is over"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maskinporten::{Code, Refusal, Scopes, Unavailable};
+    use crate::tokens::IntegrationId;
+
+    fn request(scope: &str) -> TokenRequest {
+        TokenRequest::new(IntegrationId(0), Scopes::parse(scope).unwrap())
+    }
+
+    fn refused(code: &str) -> Arc<ExchangeError> {
+        let code = Code::from_error_uri(code);
+        let (error, description) = ("invalid_grant".to_owned(), String::new());
+        Arc::new(ExchangeError::Refused(Box::new(Refusal { status: 400, error, description, code, trace_id: None, error_uri: None })))
+    }
+
+    fn outage() -> Arc<ExchangeError> {
+        Arc::new(ExchangeError::Unavailable(Unavailable { status: 503, said: None, retry_after: None }))
+    }
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    /// How many more, and how many times in all a failure that is over has happened.
+    fn going_on(failures: &Failures, now: Instant) -> (Vec<u64>, Vec<u64>) {
+        let (repeated, over) = failures.going_on(now);
+        (repeated.iter().map(|repeated| repeated.more).collect(), over.iter().map(|over| over.times).collect())
+    }
+
+    #[test]
+    fn the_first_is_told_then_a_count_a_minute_then_the_end() {
+        let (failures, start) = (Failures::default(), Instant::now());
+        assert_eq!(failures.failed(&request("a:b"), &outage(), start), Occurrence::First);
+        for second in 1..=100 {
+            assert_eq!(failures.failed(&request(&format!("a:{second}")), &outage(), after(start, second)), Occurrence::Again);
+            let told = if second == 60 { vec![60] } else { vec![] };
+            assert_eq!(going_on(&failures, after(start, second)), (told, vec![]), "{second}");
+        }
+        let over = failures.granted(&request("c:d"));
+        assert_eq!(over.iter().map(|over| over.times).collect::<Vec<_>>(), [101]);
+        assert!(failures.granted(&request("a:b")).is_empty(), "once");
+        assert_eq!(going_on(&failures, after(start, 121)), (vec![40], vec![101]), "what came after the last count, and the end");
+        assert_eq!(failures.failed(&request("a:b"), &outage(), after(start, 122)), Occurrence::Again, "so soon it is the same");
+        assert_eq!(failures.granted(&request("a:b")).len(), 0);
+        assert_eq!(going_on(&failures, after(start, 181)), (vec![1], vec![102]));
+        assert_eq!(going_on(&failures, after(start, 241)), (vec![], vec![]));
+        assert_eq!(failures.failed(&request("a:b"), &outage(), after(start, 242)), Occurrence::First);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_not_told_each_time() {
+        let (failures, start) = (Failures::default(), Instant::now());
+        let mut lines = 0;
+        for second in 0..600 {
+            let now = after(start, second);
+            lines += usize::from(failures.failed(&request("a:b"), &outage(), now) == Occurrence::First);
+            lines += failures.granted(&request("a:b")).len();
+            let (repeated, over) = failures.going_on(now);
+            lines += repeated.len() + over.len();
+        }
+        assert!((10..=20).contains(&lines), "{lines} lines in ten minutes");
+    }
+
+    #[test]
+    fn what_was_asked_for_tells_refusals_apart_and_the_client_does_not() {
+        let (failures, start) = (Failures::default(), Instant::now());
+        for (code, apart) in [("MP-200", true), ("MP-251", true), ("MP-999", true), ("", true), ("MP-100", false), ("MP-121", false)] {
+            let error = refused(code);
+            assert_eq!(failures.failed(&request("a:b"), &error, start), Occurrence::First, "{code}");
+            let second = failures.failed(&request("c:d"), &error, start);
+            assert_eq!(second, if apart { Occurrence::First } else { Occurrence::Again }, "{code}");
+        }
+        // A token for one scope is not the end of another one's refusal.
+        let mut over: Vec<&str> = failures.granted(&request("c:d")).iter().map(|over| over.code).collect();
+        over.sort_unstable();
+        assert_eq!(over, ["MP-100", "MP-121", "MP-200", "MP-251", "none", "other"]);
+        assert_eq!(failures.granted(&request("a:b")).len(), 4);
+    }
+
+    #[test]
+    fn a_failure_that_nobody_sees_any_more_is_forgotten() {
+        let (failures, start) = (Failures::default(), Instant::now());
+        failures.failed(&request("a:b"), &refused("MP-200"), start);
+        assert_eq!(going_on(&failures, after(start, 599)), (vec![], vec![]));
+        assert_eq!(failures.table().len(), 1);
+        assert_eq!(going_on(&failures, after(start, 600)), (vec![], vec![]));
+        assert!(failures.table().is_empty());
+    }
+
+    #[test]
+    fn whatever_is_asked_for_it_does_not_grow() {
+        let (failures, start) = (Failures::default(), Instant::now());
+        for number in 0..10_000 {
+            failures.failed(&request(&format!("a:{number}")), &refused(&format!("MP-{number:05}")), start);
+        }
+        assert_eq!(failures.table().len(), MOST + 1);
+        assert_eq!(failures.failed(&request("b:c"), &outage(), start), Occurrence::First, "another kind is told all the same");
+    }
+}
