@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -204,16 +205,18 @@ async fn what_ends_soon_is_said_at_the_start_and_in_the_metrics() {
     let (mut more, mut keys, mut ends) = (String::new(), Vec::new(), Vec::new());
     for (days, _) in table {
         let end = certificate(directory.path(), &format!("ends{days}"), days);
-        more.push_str(&format!(
+        let _ = write!(
+            more,
             "[[integration]]\nname = \"ends{days}\"\nclient_id = \"id-{days}\"\nenvironment = \"simulator\"\nkey = {{ certificate_file = 'ends{days}.pem', private_key_file = 'ends{days}.key' }}\n\n"
-        ));
+        );
         keys.push(format!("{{ sha256 = \"{}\", expires = {end} }}", sha256(&format!("key {days}"))));
         ends.push(end);
     }
-    more.push_str(&format!(
+    let _ = write!(
+        more,
         "[[caller]]\nname = \"many\"\nkeys = [{}]\nmay = [{{ integration = \"krr\", scopes = [\"{KRR_SCOPE}\"] }}]\n",
         keys.join(", ")
-    ));
+    );
     std::fs::write(directory.path().join("portvakt.toml"), Configuration { more, ..configuration(&simulator) }.text()).unwrap();
     let portvakt = Portvakt::start_in(directory);
     let log: Vec<Value> = portvakt.log().iter().map(|line| json(line)).collect();

@@ -88,7 +88,7 @@ impl EnvironmentClock {
         match news {
             Some(News::Off(difference)) => self.warn(difference),
             Some(News::RightAgain(difference)) => {
-                info!(environment = &*self.environment, seconds = difference.as_secs_f64(), "the clock is right again")
+                info!(environment = &*self.environment, seconds = difference.as_secs_f64(), "the clock is right again");
             }
             None => {}
         }
@@ -164,11 +164,7 @@ mod tests {
         /// Time goes on, the clock that can be set jumps besides, by so much: what a setting does, and what a sleep does.
         fn jump(&mut self, seconds: i64) -> Moment {
             let by = Duration::from_secs(seconds.unsigned_abs());
-            if seconds < 0 {
-                self.0.ours -= by
-            } else {
-                self.0.ours += by
-            }
+            self.0.ours = if seconds < 0 { self.0.ours - by } else { self.0.ours + by };
             self.0
         }
     }

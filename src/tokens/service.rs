@@ -197,8 +197,12 @@ async fn tidy(integrations: Vec<Arc<Integration>>) {
         for integration in &integrations {
             integration.cache.tidy();
             let (repeated, over) = integration.failures.going_on(Instant::now());
-            repeated.iter().for_each(|repeated| repeated.report(&integration.name));
-            over.iter().for_each(|over| over.report(&integration.name));
+            for repeated in repeated {
+                repeated.report(&integration.name);
+            }
+            for over in over {
+                over.report(&integration.name);
+            }
         }
     }
 }
