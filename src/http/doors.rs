@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use tracing::field::display;
-use tracing::{Span, debug, error, error_span};
+use tracing::{Level, Span, debug, enabled, error, error_span};
 
 use super::error::Problem;
 use crate::access::{Access, Caller, CallerId};
@@ -49,6 +49,9 @@ impl Doors {
     /// Says in the log why a request got no token, so that its answer's `X-Request-Id` leads somewhere: at debug, for anybody can send
     /// such requests. A defect of ours is told as an error.
     pub(super) fn report(&self, request: &HttpRequest, id: &HeaderValue, who: &Asked, problem: &Problem) {
+        if !problem.is_defect() && !enabled!(Level::DEBUG) {
+            return; // and nobody pays for a span that nothing is said in
+        }
         let _within = request_span(id).entered();
         let peer = request.peer_addr().map(|peer| display(peer.ip()));
         let caller = who.caller.and_then(|caller| self.access.callers().get(caller.index())).map(Caller::name);
