@@ -17,7 +17,7 @@ use super::cache::TokenCache;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, ExchangeError, GrantError, TokenEndpointClient, Validity};
+use crate::maskinporten::{Circumstances, Client, Diagnosis, GrantError, Setup, TokenEndpointClient, Validity};
 use crate::telemetry::{IntegrationMetrics, RequestResult};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
@@ -34,7 +34,7 @@ const MOST_UNDER_WAY: usize = 1000;
 pub enum TokenError {
     /// Maskinporten refused, or could not be reached.
     #[error(transparent)]
-    Exchange(#[from] Arc<ExchangeError>),
+    Exchange(#[from] Arc<Diagnosis>),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
     #[error("The certificate of integration {integration} is {validity}, and not now")]
     Certificate {
@@ -61,7 +61,9 @@ impl TokenError {
     /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
     pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
         match self {
-            Self::Exchange(error) if error.can_pass_by_itself() => soon.max(error.retry_after().unwrap_or_default()),
+            Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
+                soon.max(diagnosis.error().retry_after().unwrap_or_default())
+            }
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }
@@ -79,6 +81,8 @@ type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
 pub(super) struct Integration {
     pub(super) name: Arc<str>,
     pub(super) client: Arc<Client>,
+    /// Where its settings stand, for whoever has to mend one.
+    setup: Setup,
     pub(super) cache: TokenCache,
     pub(super) metrics: IntegrationMetrics,
     /// Locked only when a token is missing, or due.
@@ -148,10 +152,11 @@ impl Joined {
 }
 
 impl Integration {
-    pub(super) fn new(name: Arc<str>, client: Client, cache: TokenCache, metrics: IntegrationMetrics) -> Self {
+    pub(super) fn new(name: Arc<str>, client: Client, setup: Setup, cache: TokenCache, metrics: IntegrationMetrics) -> Self {
         Self {
             name,
             client: Arc::new(client),
+            setup,
             cache,
             metrics,
             under_way: Mutex::default(),
@@ -305,15 +310,17 @@ impl Exchanges {
                 Ok(Arc::new(token))
             }
             Err(error) => {
-                report(integration, request, &error, started.elapsed());
-                Err(Arc::new(error).into())
+                let (client, setup) = (&*integration.client, &integration.setup);
+                let diagnosis = Diagnosis::of(error, &Circumstances { client, scopes: request.scopes(), clock: None, setup });
+                report(integration, request, &diagnosis, started.elapsed());
+                Err(Arc::new(diagnosis).into())
             }
         }
     }
 }
 
-fn report(integration: &Integration, request: &TokenRequest, error: &ExchangeError, took: Duration) {
-    let refusal = error.refusal();
+fn report(integration: &Integration, request: &TokenRequest, diagnosis: &Diagnosis, took: Duration) {
+    let refusal = diagnosis.error().refusal();
     let result = if refusal.is_some() { RequestResult::Refused } else { RequestResult::Failed };
     // Only the catalogue's codes become label values.
     let code = match refusal.and_then(|refusal| refusal.code.as_ref()) {
@@ -328,7 +335,9 @@ fn report(integration: &Integration, request: &TokenRequest, error: &ExchangeErr
         scope = request.scopes().as_str(),
         code,
         trace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()),
-        %error,
+        error = diagnosis.found(),
+        remedy = diagnosis.remedy(),
+        mended_by = %diagnosis.mended_by(),
         "no token"
     );
 }

@@ -15,7 +15,7 @@ use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, Scopes, TokenEndpointClient};
+use crate::maskinporten::{Client, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
 /// How often what has expired is let go of.
@@ -41,6 +41,8 @@ pub struct IntegrationSettings {
     pub name: Arc<str>,
     /// The client at Maskinporten, with its key.
     pub client: Client,
+    /// Where its settings stand: failures name the places.
+    pub setup: Setup,
     /// Tokens that are kept warm from start-up on.
     pub prefetch: Vec<(Scopes, Details)>,
 }
@@ -85,7 +87,7 @@ impl TokenService {
                 integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
             let cache = TokenCache::new(share, prefetch.iter().cloned());
             let handles = metrics.integration(&integration.name);
-            let integration = Arc::new(Integration::new(integration.name, integration.client, cache, handles));
+            let integration = Arc::new(Integration::new(integration.name, integration.client, integration.setup, cache, handles));
             for request in prefetch {
                 renewals.keep_warm(&integration, request);
             }
