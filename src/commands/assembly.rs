@@ -7,10 +7,10 @@ use secrecy::ExposeSecret;
 
 use super::start_error::StartError;
 use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
-use crate::config::{self, Config, ConfigError, KeySource};
+use crate::config::{self, Config, ConfigError, KeySource, Place};
 use crate::maskinporten::{
-    Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, Scopes, SigningKey,
-    TokenEndpointClient,
+    Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, ScopeSetting, Scopes, Setup,
+    SigningKey, TokenEndpointClient,
 };
 use crate::tokens::{self, Details, IntegrationId, IntegrationSettings};
 
@@ -103,6 +103,7 @@ pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<
     let integration = |((client, integration), name): ((Client, &config::Integration), &Arc<str>)| IntegrationSettings {
         name: Arc::clone(name),
         client,
+        setup: setup(config, integration),
         prefetch: integration.prefetch.iter().map(prefetch).collect(),
     };
     tokens::Settings {
@@ -110,6 +111,28 @@ pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<
         max_tokens: config.cache.max_tokens,
         deadline: config.outbound.deadline,
         endpoint,
+    }
+}
+
+/// Where an integration's settings stand, for whoever has to mend one.
+pub(super) fn setup(config: &Config, integration: &config::Integration) -> Setup {
+    let setting = |scope: &str, asked_by: &str, place: Place| ScopeSetting {
+        scope: scope.to_owned(),
+        asked_by: asked_by.to_owned(),
+        place: config.line_of(place),
+    };
+    let prefetched = integration.prefetch.iter().flat_map(|prefetch| prefetch.scopes.iter().map(move |scope| (scope, prefetch.place)));
+    let rules = config.callers.iter().flat_map(|caller| &caller.may).filter(|rule| rule.integration == integration.name);
+    let allowed = rules.flat_map(|rule| rule.scopes.iter().zip(&rule.scope_places));
+    Setup {
+        integration: Some(integration.name.clone()),
+        client_id: Some(config.line_of(integration.client_id_place)),
+        environment: Some(config.line_of(integration.environment_place)),
+        key: Some(config.line_of(integration.key.place)),
+        scopes: prefetched
+            .map(|(scope, place)| setting(scope, "a prefetch", place))
+            .chain(allowed.map(|(scope, place)| setting(scope, "a caller's rule", *place)))
+            .collect(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::environment::Environment;
 use super::error::{ExchangeError, Stage, Unreachable, UnreachableReason};
 use super::foreign_text::printable;
 use super::grant::Grant;
+use super::name_lookup::NameLookupTimedOut;
 use super::outbound::{Outbound, OutboundError, OutboundSettings, innermost, openssl_reason};
 
 /// An answer may have 64 KiB; Maskinporten's have about one.
@@ -97,12 +98,14 @@ impl TokenEndpointClient {
             };
             return UnreachableReason::TimedOut { stage, after };
         }
-        if let Some(reason) = tunnel_reason(error) {
-            return reason;
+        if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<NameLookupTimedOut>()) {
+            return UnreachableReason::TimedOut { stage: Stage::NameLookup, after: lookup.limit };
         }
         let detail = innermost(error);
         if error.is_dns() {
             UnreachableReason::Dns(detail)
+        } else if let Some(reason) = tunnel_reason(error) {
+            reason
         } else if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<native_tls::Error>()) {
             tls_reason(tls)
         } else if error.is_connect() {
@@ -192,10 +195,14 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
 /// What a proxy did instead of opening a tunnel. hyper-util's error type is not public, so its text has to tell; a test holds it to that.
 fn tunnel_reason(error: &reqwest::Error) -> Option<UnreachableReason> {
     let text = causes(error).map(ToString::to_string).find(|text| text.starts_with("tunnel error: "))?;
-    if text.ends_with("proxy authorization required") {
-        return Some(UnreachableReason::ProxyAuthentication);
-    }
-    Some(UnreachableReason::Proxy(innermost(error).replace("tunnel error: ", "")))
+    let detail = innermost(error).replace("tunnel error: ", "");
+    Some(if text.ends_with("proxy authorization required") {
+        UnreachableReason::ProxyAuthentication
+    } else if text.ends_with("failed to create underlying connection") {
+        UnreachableReason::ProxyConnection(detail)
+    } else {
+        UnreachableReason::Proxy(detail)
+    })
 }
 
 fn tls_reason(error: &native_tls::Error) -> UnreachableReason {

@@ -11,7 +11,9 @@ use super::exchanges::{Integration, TokenError};
 use super::failures::{code, report};
 use super::request::TokenRequest;
 use super::signing::SigningPool;
-use crate::maskinporten::{AccessToken, ClockDifference, ExchangeError, Exchanged, Grant, Moment, Refusal, TokenEndpointClient};
+use crate::maskinporten::{
+    AccessToken, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, Moment, Refusal, TokenEndpointClient,
+};
 use crate::telemetry::RequestResult;
 
 /// Makes attempts: signs, and sends.
@@ -151,8 +153,10 @@ fn granted(integration: &Integration, request: &TokenRequest, granted: Granted, 
 }
 
 fn failed(integration: &Integration, request: &TokenRequest, error: ExchangeError, attempt: u32) -> TokenError {
-    let error = Arc::new(error);
-    let occurrence = integration.failures.failed(request, &error, Instant::now());
-    report(occurrence, &integration.client, &integration.name, request, &error, attempt);
-    error.into()
+    let clock = integration.clock.difference(Moment::now());
+    let circumstances = Circumstances { client: &integration.client, scopes: request.scopes(), clock, setup: &integration.setup };
+    let diagnosis = Arc::new(Diagnosis::of(error, &circumstances));
+    let occurrence = integration.failures.failed(request, &diagnosis, Instant::now());
+    report(occurrence, &integration.client, &integration.name, request, &diagnosis, attempt);
+    diagnosis.into()
 }

@@ -19,7 +19,7 @@ use super::clock::EnvironmentClock;
 use super::failures::Failures;
 use super::request::TokenRequest;
 use super::token::Token;
-use crate::maskinporten::{Client, ExchangeError, GrantError, Validity};
+use crate::maskinporten::{Client, Diagnosis, GrantError, Setup, Validity};
 use crate::telemetry::IntegrationMetrics;
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
@@ -36,7 +36,7 @@ const MOST_UNDER_WAY: usize = 1000;
 pub enum TokenError {
     /// Maskinporten refused, or could not be reached.
     #[error(transparent)]
-    Exchange(#[from] Arc<ExchangeError>),
+    Exchange(#[from] Arc<Diagnosis>),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
     #[error("The certificate of integration {integration} is {validity}, and not now")]
     Certificate {
@@ -63,7 +63,9 @@ impl TokenError {
     /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
     pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
         match self {
-            Self::Exchange(error) if error.can_pass_by_itself() => soon.max(error.retry_after().unwrap_or_default()),
+            Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
+                soon.max(diagnosis.error().retry_after().unwrap_or_default())
+            }
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }
@@ -81,6 +83,8 @@ type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
 pub(super) struct Integration {
     pub(super) name: Arc<str>,
     pub(super) client: Arc<Client>,
+    /// Where its settings stand, for whoever has to mend one.
+    pub(super) setup: Setup,
     pub(super) cache: TokenCache,
     pub(super) metrics: IntegrationMetrics,
     /// Its environment's, shared with the others that are there.
@@ -156,6 +160,7 @@ impl Integration {
     pub(super) fn new(
         name: Arc<str>,
         client: Client,
+        setup: Setup,
         cache: TokenCache,
         metrics: IntegrationMetrics,
         clock: Arc<EnvironmentClock>,
@@ -163,6 +168,7 @@ impl Integration {
         Self {
             name,
             client: Arc::new(client),
+            setup,
             cache,
             metrics,
             clock,

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::request::TokenRequest;
-use crate::maskinporten::{Client, ExchangeError, Found, UnreachableReason};
+use crate::maskinporten::{Cause, Client, Diagnosis, ExchangeError};
 
 /// How often the same failure is told of.
 const EVERY: Duration = Duration::from_secs(60);
@@ -34,25 +33,18 @@ pub(super) struct Failures {
 /// Which failures are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Failure {
-    kind: Kind,
+    cause: Cause,
+    /// Tells those that the catalogue does not have apart, a little.
+    code: &'static str,
     /// What was asked for, where that is what was refused: its hash, for a request can name a person.
     request: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
-    /// By its code.
-    Refused(&'static str),
-    Unreachable(Discriminant<UnreachableReason>),
-    Unavailable,
-    NotOAuth(Discriminant<Found>),
 }
 
 /// How a failure has gone on since it was first told of.
 #[derive(Debug)]
 struct Course {
     since: Timestamp,
-    latest: Arc<ExchangeError>,
+    latest: Arc<Diagnosis>,
     /// Of the first one.
     scope: Box<str>,
     times: u64,
@@ -77,7 +69,7 @@ pub(super) struct Repeated {
     more: u64,
     since: Timestamp,
     scope: Box<str>,
-    latest: Arc<ExchangeError>,
+    latest: Arc<Diagnosis>,
 }
 
 /// A failure that is over.
@@ -96,23 +88,24 @@ impl Failures {
     }
 
     /// Notes a failure.
-    pub(super) fn failed(&self, request: &TokenRequest, error: &Arc<ExchangeError>, now: Instant) -> Occurrence {
-        let kind = Kind::of(error);
-        let mut failure = Failure { kind, request: is_of_the_request(error).then(|| self.hasher.hash_one(request)) };
+    pub(super) fn failed(&self, request: &TokenRequest, diagnosis: &Arc<Diagnosis>, now: Instant) -> Occurrence {
+        let cause = diagnosis.known().cause;
+        let asked_for = is_of_the_request(cause).then(|| self.hasher.hash_one(request));
+        let mut failure = Failure { cause, code: code(diagnosis.error()), request: asked_for };
         let mut table = self.table();
         if table.len() >= MOST && !table.contains_key(&failure) {
             failure.request = None;
         }
         if let Some(course) = table.get_mut(&failure) {
             course.times += 1;
-            course.latest = Arc::clone(error);
+            course.latest = Arc::clone(diagnosis);
             course.last = now;
             course.is_over = false;
             return Occurrence::Again;
         }
         let course = Course {
             since: Timestamp::now(),
-            latest: Arc::clone(error),
+            latest: Arc::clone(diagnosis),
             scope: request.scopes().as_str().into(),
             times: 1,
             last: now,
@@ -169,26 +162,26 @@ impl Course {
     fn end(&mut self) -> Option<Over> {
         self.is_over = true;
         let told_already = std::mem::replace(&mut self.told_over, true);
-        let over = || Over { times: self.times, since: self.since, scope: self.scope.clone(), code: code(&self.latest) };
+        let over = || Over { times: self.times, since: self.since, scope: self.scope.clone(), code: code(self.latest.error()) };
         (!told_already).then(over)
     }
 }
 
-impl Kind {
-    fn of(error: &ExchangeError) -> Self {
-        match error {
-            ExchangeError::Refused(_) => Self::Refused(code(error)),
-            ExchangeError::Unreachable(unreachable) => Self::Unreachable(discriminant(&unreachable.reason)),
-            ExchangeError::Unavailable(_) => Self::Unavailable,
-            ExchangeError::NotOAuth(not_oauth) => Self::NotOAuth(discriminant(&not_oauth.found)),
-        }
-    }
-}
-
-/// Another request of the same integration may well be granted meanwhile: all refusals but those of the client itself, its key and its
-/// clock (MP-1xx, and those for the time).
-fn is_of_the_request(error: &ExchangeError) -> bool {
-    error.refusal().is_some_and(|refusal| !code(error).starts_with("MP-1") && !refusal.is_for_the_clock())
+/// Whether it strikes what was asked for: another request of the same integration may well be granted meanwhile.
+fn is_of_the_request(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::MalformedValue
+            | Cause::ScopeNotRegistered
+            | Cause::IntegrationType
+            | Cause::ScopeNotGranted
+            | Cause::ScopeNotDelegated
+            | Cause::DetailsType
+            | Cause::DetailsField
+            | Cause::DetailsValue
+            | Cause::OwnConsumerOrg
+            | Cause::Unlisted
+    )
 }
 
 /// Maskinporten's code if the catalogue has it, otherwise `other`; `none` where there is none. Never a text that came from outside.
@@ -205,25 +198,27 @@ pub(super) fn report(
     client: &Client,
     integration: &str,
     request: &TokenRequest,
-    error: &ExchangeError,
+    diagnosis: &Diagnosis,
     attempt: u32,
 ) {
     let scope = request.scopes().as_str();
-    let trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref());
+    let code = code(diagnosis.error());
+    let trace_id = diagnosis.error().refusal().and_then(|refusal| refusal.trace_id.as_deref());
     match occurrence {
         Occurrence::First => warn!(
             integration,
             client_id = client.client_id(),
             environment = client.environment().name(),
             scope,
-            code = code(error),
+            code,
             trace_id,
             attempt,
-            %error,
-            remedy = error.remedy(),
+            error = diagnosis.found(),
+            remedy = diagnosis.remedy(),
+            mended_by = %diagnosis.mended_by(),
             "no token"
         ),
-        Occurrence::Again => debug!(integration, scope, code = code(error), trace_id, attempt, %error, "no token, as before"),
+        Occurrence::Again => debug!(integration, scope, code, trace_id, attempt, error = diagnosis.found(), "no token, as before"),
     }
 }
 
@@ -234,9 +229,10 @@ impl Repeated {
             scope = &*self.scope,
             more = self.more,
             since = %self.since,
-            code = code(&self.latest),
-            trace_id = self.latest.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
-            error = %self.latest,
+            code = code(self.latest.error()),
+            trace_id = self.latest.error().refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+            error = self.latest.found(),
+            remedy = self.latest.remedy(),
             "the same failure {} more times since it was last said",
             self.more
         );

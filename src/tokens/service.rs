@@ -17,7 +17,7 @@ use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, Scopes, TokenEndpointClient};
+use crate::maskinporten::{Client, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
 /// How often what has expired is let go of, and failures that go on are looked at.
@@ -43,6 +43,8 @@ pub struct IntegrationSettings {
     pub name: Arc<str>,
     /// The client at Maskinporten, with its key.
     pub client: Client,
+    /// Where its settings stand: failures name the places.
+    pub setup: Setup,
     /// Tokens that are kept warm from start-up on.
     pub prefetch: Vec<(Scopes, Details)>,
 }
@@ -94,7 +96,7 @@ impl TokenService {
                 || Arc::new(EnvironmentClock::new(environment, metrics.clock(environment.name()))),
                 |neighbour| Arc::clone(&neighbour.clock),
             );
-            let integration = Arc::new(Integration::new(integration.name, integration.client, cache, handles, clock));
+            let integration = Arc::new(Integration::new(integration.name, integration.client, integration.setup, cache, handles, clock));
             for request in prefetch {
                 renewals.keep_warm(&integration, request);
             }

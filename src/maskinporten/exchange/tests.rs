@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::maskinporten::name_lookup::within;
 use crate::maskinporten::{Found, ProxyCredentials, ProxySettings};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
@@ -13,6 +14,7 @@ use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Name};
+use reqwest::dns::{Name, Resolve, Resolving};
 use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -296,7 +298,7 @@ async fn a_port_where_nobody_listens() {
     assert_eq!(
         error.to_string(),
         format!(
-            "No answer from {url}: no connection could be made (Connection refused (os error 111)). Check that the firewall lets this machine out, or that the proxy it must use is configured."
+            "No answer from {url}: no connection could be made (Connection refused (os error 111)). Nobody listens there, or something on the way refuses the connection."
         )
     );
 }
@@ -309,6 +311,30 @@ async fn a_host_that_does_not_exist() {
     // Where a proxy is set for everybody, it is the one that looks the host up.
     let behind_a_proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().any(|name| std::env::var_os(name).is_some());
     assert!(behind_a_proxy || matches!(reason, UnreachableReason::Dns(_)), "{reason:?}");
+}
+
+#[tokio::test]
+async fn a_name_look_up_that_takes_too_long_is_told_from_a_connection_that_does() {
+    let limit = Duration::from_millis(200);
+    let server = SilentDnsServer { limit };
+    let url = "https://maskinporten.invalid/token";
+    let environment = Environment::custom("raw", url, url).unwrap();
+    let proxy = Some(ProxySettings { url: "http://proxy.invalid:3128".into(), credentials: None });
+    let outbound = Outbound::new(&OutboundSettings { proxy, ..patient() }).unwrap().with_name_lookup(server);
+    let reason = reason(TokenEndpointClient { outbound }.exchange(&environment, &grant()).await.result);
+    assert_eq!(reason, UnreachableReason::TimedOut { stage: Stage::NameLookup, after: limit });
+}
+
+/// What the system's look-up looks like when nobody answers.
+struct SilentDnsServer {
+    limit: Duration,
+}
+
+impl Resolve for SilentDnsServer {
+    fn resolve(&self, _: Name) -> Resolving {
+        let limit = self.limit;
+        Box::pin(within(limit, std::future::pending::<std::io::Result<std::vec::IntoIter<SocketAddr>>>()))
+    }
 }
 
 #[tokio::test]

@@ -1,19 +1,32 @@
 use super::*;
-use crate::maskinporten::{Code, Refusal, Scopes, Unavailable};
+use crate::maskinporten::{Algorithm, Circumstances, Code, Environment, ExchangeError, Refusal, Scopes, Setup, SigningKey, Unavailable};
 use crate::tokens::IntegrationId;
+use openssl::rsa::Rsa;
+use std::sync::LazyLock;
+
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    let pem = Rsa::generate(2048).unwrap().private_key_to_pem().unwrap();
+    let key = Arc::new(SigningKey::from_pem(&pem, None, "my-kid").unwrap());
+    Client::new("2d6f1b0e", Environment::built_in("test").unwrap(), Algorithm::Rs256, Duration::from_secs(60), key).unwrap()
+});
 
 fn request(scope: &str) -> TokenRequest {
     TokenRequest::new(IntegrationId(0), Scopes::parse(scope).unwrap())
 }
 
-fn refused(code: &str) -> Arc<ExchangeError> {
-    let code = Code::from_error_uri(code);
-    let (error, description) = ("invalid_grant".to_owned(), String::new());
-    Arc::new(ExchangeError::Refused(Box::new(Refusal { status: 400, error, description, code, trace_id: None, error_uri: None })))
+fn diagnosis(error: ExchangeError) -> Arc<Diagnosis> {
+    let (scopes, setup) = (Scopes::parse("a:b").unwrap(), Setup::default());
+    Arc::new(Diagnosis::of(error, &Circumstances { client: &CLIENT, scopes: &scopes, clock: None, setup: &setup }))
 }
 
-fn outage() -> Arc<ExchangeError> {
-    Arc::new(ExchangeError::Unavailable(Unavailable { status: 503, said: None, retry_after: None }))
+fn refused(code: &str) -> Arc<Diagnosis> {
+    let code = Code::from_error_uri(code);
+    let (error, description) = ("invalid_grant".to_owned(), String::new());
+    diagnosis(ExchangeError::Refused(Box::new(Refusal { status: 400, error, description, code, trace_id: None, error_uri: None })))
+}
+
+fn outage() -> Arc<Diagnosis> {
+    diagnosis(ExchangeError::Unavailable(Unavailable { status: 503, said: None, retry_after: None }))
 }
 
 fn after(start: Instant, seconds: u64) -> Instant {
