@@ -2,7 +2,9 @@
 
 mod api_key;
 mod assembly;
+mod banner;
 mod demo;
+mod expiry;
 mod serve;
 mod service;
 mod signals;

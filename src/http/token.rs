@@ -9,10 +9,11 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::doors::{Asked, Doors};
+use super::doors::{Asked, Doors, request_span};
 use super::error::Problem;
 use super::head::{Field, Head, check_method};
 use super::parameters::Parameters;
@@ -32,15 +33,14 @@ pub(super) async fn answer<'a>(
     payload: &mut Payload,
     id: &HeaderValue,
 ) -> HttpResponse {
-    let started = Instant::now();
-    let mut asked = Asked::default();
-    match token(doors, request, head, payload, started, &mut asked).await {
+    let mut asked = Asked::now();
+    match token(doors, request, head, payload, id, &mut asked).await {
         Ok(response) => {
-            doors.count(&asked, RequestResult::Granted, started);
+            doors.count(&asked, RequestResult::Granted);
             response
         }
         Err(problem) => {
-            doors.count(&asked, problem.result(), started);
+            doors.count(&asked, problem.result());
             doors.report(request, id, &asked, &problem);
             problem.answer()
         }
@@ -53,7 +53,7 @@ async fn token<'a>(
     request: &'a HttpRequest,
     head: &Head<'a>,
     payload: &mut Payload,
-    started: Instant,
+    id: &HeaderValue,
     asked: &mut Asked,
 ) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
@@ -78,12 +78,17 @@ async fn token<'a>(
     entitlement.allow(&wanted)?;
     let fresh = request.method() == Method::POST || no_cache(head);
     // Of a request with a body not when its head came: the body may have taken seconds since then.
-    let now = if without_body { started } else { Instant::now() };
+    let now = if without_body { asked.at } else { Instant::now() };
     if !fresh && let Some(token) = doors.tokens.cached(&wanted, now) {
         return Ok(granted(&token, wanted.scopes(), now));
     }
-    // Boxed, so that the future of the many that are answered from the cache stays small.
-    let token = if fresh { Box::pin(doors.tokens.fresh_token(&wanted)).await? } else { Box::pin(doors.tokens.token(&wanted)).await? };
+    // Boxed, so that the future of the many that are answered from the cache stays small; and they pay for no span.
+    let span = request_span(id);
+    let token = if fresh {
+        Box::pin(doors.tokens.fresh_token(&wanted).instrument(span)).await?
+    } else {
+        Box::pin(doors.tokens.token(&wanted).instrument(span)).await?
+    };
     Ok(granted(&token, wanted.scopes(), Instant::now()))
 }
 
