@@ -17,7 +17,7 @@ use super::cache::TokenCache;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Circumstances, Client, Diagnosis, GrantError, Setup, TokenEndpointClient, Validity};
+use crate::maskinporten::{Cause, Circumstances, Client, Diagnosis, GrantError, KnownError, Setup, TokenEndpointClient, Validity};
 use crate::telemetry::{IntegrationMetrics, RequestResult};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
@@ -277,7 +277,8 @@ impl Exchanges {
         {
             let error = TokenError::Certificate { integration: Arc::clone(&integration.name), validity: certificate.validity() };
             if !integration.certificate_reported.swap(true, Relaxed) {
-                warn!(integration = &*integration.name, %error, "no token until the certificate is valid");
+                let KnownError { remedy, mended_by, .. } = KnownError::of(Cause::OwnCertificateNotValid);
+                warn!(integration = &*integration.name, %error, remedy, %mended_by, "no token until the certificate is valid");
             }
             return Err(error);
         }
