@@ -379,7 +379,7 @@ async fn a_certificate_out_of_its_validity_stops_nobody_but_its_own_integration(
             assert_eq!((answer.status, answer.error(), answer.header("Retry-After")), (503, "temporarily_unavailable", Some("60")));
             assert_eq!(
                 answer.description(),
-                format!("The certificate of integration krr is {validity}, and not now. {} {}", known.meaning, known.remedy)
+                format!("The certificate of integration krr is {validity}, and not now. {} {}", known.meaning, known.what_to_do())
             );
         }
         let refused = portvakt.wait_for_log(|line| line.contains("no token until the certificate is valid"));

@@ -191,8 +191,8 @@ fn no_token(error: &TokenError) -> Row {
             }
         }
         TokenError::Certificate { .. } => {
-            let KnownError { meaning, remedy, .. } = KnownError::of(Cause::OwnCertificateNotValid);
-            unavailable(503, format!("{error}. {meaning} {remedy}"), RETRY_WHEN_MENDED)
+            let known = KnownError::of(Cause::OwnCertificateNotValid);
+            unavailable(503, format!("{error}. {} {}", known.meaning, known.what_to_do()), RETRY_WHEN_MENDED)
         }
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),

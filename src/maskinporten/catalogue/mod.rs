@@ -168,6 +168,19 @@ impl KnownError {
         Self::all().find(|known| known.cause == cause).unwrap_or(&refusals::UNLISTED)
     }
 
+    /// Whose it is to mend, and how: whole sentences.
+    pub fn what_to_do(&self) -> String {
+        self.for_whom(self.remedy)
+    }
+
+    /// A remedy, with whose it is in front.
+    pub(super) fn for_whom(&self, remedy: &str) -> String {
+        match self.mended_by {
+            MendedBy::Itself => remedy.to_owned(),
+            who => format!("For {who}: {remedy}"),
+        }
+    }
+
     /// The failure without a code that this description tells of.
     pub fn by_description(description: &str) -> Option<&'static Self> {
         let description = description.to_ascii_lowercase();

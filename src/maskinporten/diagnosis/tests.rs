@@ -73,7 +73,7 @@ fn it_reads_as_one_text() {
         diagnosis.remedy(),
         "Compare the client ID with the one on the client's page in Samarbeidsportalen, and see which environment that page is for. Where: client_id, line 3 of portvakt.toml; environment, line 4 of portvakt.toml; the client's page, Selvbetjening > Integrasjoner (test) > 2d6f1b0e-6c9b-4a1e-9a39-0e1c5b7f2a11."
     );
-    assert_eq!(diagnosis.to_string(), format!("{} {}", diagnosis.found(), diagnosis.remedy()));
+    assert_eq!(diagnosis.to_string(), format!("{} For whoever runs Portvakt: {}", diagnosis.found(), diagnosis.remedy()));
     assert_eq!(diagnosis.mended_by(), MendedBy::Operator);
 }
 
