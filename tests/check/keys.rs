@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 
+use crate::servers;
 use crate::workbench::*;
 
 const KRR: &str = "keys krr";
@@ -83,6 +84,39 @@ fn a_test_certificate_in_production() {
     ]);
     bench.krr.environment = "test".to_owned();
     assert_eq!(bench.check(&["--offline"]).names("failed"), [""; 0]);
+}
+
+/// A virksomhetssertifikat that an issuer of this name has issued, for so many days from now, with its chain.
+fn issued(bench: &mut Workbench, issuer: &str, days: u32) {
+    let (issuer_key, issuer) = servers::certificate(&[("CN", issuer)], 3650, None);
+    let subject = [("O", "DIGITALISERINGSDIREKTORATET"), ("serialNumber", "991825827"), ("CN", "DIGITALISERINGSDIREKTORATET")];
+    let (key, leaf) = servers::certificate(&subject, days, Some((&issuer_key, &issuer)));
+    bench.write("made.key", key.private_key_to_pem_pkcs8().unwrap());
+    bench.write("made.pem", [leaf.to_pem().unwrap(), issuer.to_pem().unwrap()].concat());
+    bench.krr.key = "{ certificate_file = \"made.pem\", private_key_file = \"made.key\" }".to_owned();
+}
+
+#[rstest]
+#[case(29, true)]
+#[case(30, true)]
+#[case(32, false)]
+fn a_certificate_that_ends_soon(#[case] days: u32, #[case] warned: bool) {
+    let mut bench = Workbench::new();
+    issued(&mut bench, "Some CA", days);
+    let report = bench.check(&["--offline"]);
+    let warnings = report.with_result("warning");
+    let about_its_end = warnings.iter().any(|line| line.name == KRR && line.has(&["days left", "Order a new virksomhetssertifikat"]));
+    assert_eq!(about_its_end, warned, "{}", report.out);
+}
+
+#[test]
+fn a_production_certificate_in_test() {
+    let mut bench = Workbench::new();
+    issued(&mut bench, "Buypass Class 3 CA G2 ST Business", 400);
+    bench.krr.environment = "test".to_owned();
+    let report = bench.check(&["--offline"]);
+    assert_eq!(report.names("failed"), [KRR]);
+    report.with_result("failed")[0].says(&["production certificate in test", "MP-120", "a test certificate in line"]);
 }
 
 #[test]
