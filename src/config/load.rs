@@ -55,14 +55,14 @@ impl Config {
         }
     }
 
-    /// The line of a place that this configuration came with, counted from 1.
-    pub fn line(&self, place: Place) -> usize {
-        self.source.line(place)
-    }
-
     /// A mistake that only shows later, when a key file is opened for example: at a place that this configuration came with.
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
+    }
+
+    /// A place as people look for it: `line 12 of portvakt.toml`. The file's directory is left out: not only operators read it.
+    pub fn line_of(&self, place: Place) -> String {
+        self.source.line_of(place)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use tracing::field::display;
-use tracing::{debug, error};
+use tracing::{Level, Span, debug, enabled, error, error_span};
 
 use super::error::Problem;
 use crate::access::{Access, Caller, CallerId};
@@ -49,13 +49,16 @@ impl Doors {
     /// Says in the log why a request got no token, so that its answer's `X-Request-Id` leads somewhere: at debug, for anybody can send
     /// such requests. A defect of ours is told as an error.
     pub(super) fn report(&self, request: &HttpRequest, id: &HeaderValue, who: &Asked, problem: &Problem) {
-        let request_id = id.to_str().unwrap_or_default();
+        if !problem.is_defect() && !enabled!(Level::DEBUG) {
+            return; // and nobody pays for a span that nothing is said in
+        }
+        let _within = request_span(id).entered();
         let peer = request.peer_addr().map(|peer| display(peer.ip()));
         let caller = who.caller.and_then(|caller| self.access.callers().get(caller.index())).map(Caller::name);
         if problem.is_defect() {
-            error!(request_id, peer, caller, description = problem.description(), "a defect");
+            error!(peer, caller, description = problem.description(), "a defect");
         } else {
-            debug!(request_id, peer, caller, description = problem.description(), "a request got no token");
+            debug!(peer, caller, description = problem.description(), "a request got no token");
         }
     }
 
@@ -73,6 +76,12 @@ impl Doors {
         counters.count(result);
         self.metrics.token_request_duration.observe(started.elapsed().as_secs_f64());
     }
+}
+
+/// Marks the log's lines that belong to a request with its ID, those of an exchange that it begins too. At the level of errors, so that
+/// no filter takes the ID from a line that it lets through.
+pub(super) fn request_span(id: &HeaderValue) -> Span {
+    error_span!("request", request_id = id.to_str().unwrap_or_default())
 }
 
 /// Who asked, as far as it was found out.

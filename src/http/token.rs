@@ -9,10 +9,11 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSF
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::doors::{Asked, Doors};
+use super::doors::{Asked, Doors, request_span};
 use super::error::Problem;
 use super::head::{check_head, check_method};
 use super::parameters::Parameters;
@@ -28,7 +29,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: &mut Payload, id: &HeaderValue) -> HttpResponse {
     let started = Instant::now();
     let mut asked = Asked::default();
-    match token(doors, request, payload, &mut asked).await {
+    match token(doors, request, payload, id, &mut asked).await {
         Ok(response) => {
             doors.count(&asked, RequestResult::Granted, started);
             response
@@ -42,7 +43,13 @@ pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: &mut P
 }
 
 /// What it says here is the order in which contract and error table have it.
-async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, asked: &mut Asked) -> Result<HttpResponse, Problem> {
+async fn token(
+    doors: &Doors,
+    request: &HttpRequest,
+    payload: &mut Payload,
+    id: &HeaderValue,
+    asked: &mut Asked,
+) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
     check_head(request)?;
     let has_body = has_body(request, payload).await?;
@@ -68,8 +75,13 @@ async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, aske
     if !fresh && let Some(token) = doors.tokens.cached(&wanted, now) {
         return Ok(granted(&token, wanted.scopes(), now));
     }
-    // Boxed, so that the future of the many that are answered from the cache stays small.
-    let token = if fresh { Box::pin(doors.tokens.fresh_token(&wanted)).await? } else { Box::pin(doors.tokens.token(&wanted)).await? };
+    // Boxed, so that the future of the many that are answered from the cache stays small; and they pay for no span.
+    let span = request_span(id);
+    let token = if fresh {
+        Box::pin(doors.tokens.fresh_token(&wanted).instrument(span)).await?
+    } else {
+        Box::pin(doors.tokens.token(&wanted).instrument(span)).await?
+    };
     Ok(granted(&token, wanted.scopes(), Instant::now()))
 }
 

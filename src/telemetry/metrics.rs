@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 
@@ -23,6 +23,8 @@ pub struct Metrics {
     exchange_duration: HistogramVec,
     /// Tokens held, prefetched ones included.
     pub tokens_cached: IntGauge,
+    certificate_expiry: GaugeVec,
+    clock_skew: GaugeVec,
     nobody: CallerMetrics,
 }
 
@@ -52,6 +54,13 @@ pub struct IntegrationMetrics {
     exchanges: IntCounterVec,
     granted: IntCounter,
     duration: Histogram,
+}
+
+/// How far our clock is from one environment's.
+#[derive(Clone, Debug)]
+pub struct ClockMetrics {
+    environment: Box<str>,
+    skew: GaugeVec,
 }
 
 impl RequestResult {
@@ -99,6 +108,20 @@ impl Metrics {
             &["integration"],
         )?;
         let tokens_cached = IntGauge::new("portvakt_tokens_cached", "Tokens held, prefetched ones included")?;
+        let certificate_expiry = GaugeVec::new(
+            Opts::new(
+                "portvakt_certificate_expiry_timestamp_seconds",
+                "The last moment of an integration's certificate, in seconds since 1970; none for a registered key",
+            ),
+            &["integration"],
+        )?;
+        let clock_skew = GaugeVec::new(
+            Opts::new(
+                "portvakt_clock_skew_seconds",
+                "This machine's clock minus Maskinporten's: positive when this machine's is ahead. From the first exchange on",
+            ),
+            &["environment"],
+        )?;
         let build_info = Gauge::with_opts(
             Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
                 .const_label("version", env!("CARGO_PKG_VERSION"))
@@ -110,10 +133,22 @@ impl Metrics {
         registry.register(Box::new(exchanges.clone()))?;
         registry.register(Box::new(exchange_duration.clone()))?;
         registry.register(Box::new(tokens_cached.clone()))?;
+        registry.register(Box::new(certificate_expiry.clone()))?;
+        registry.register(Box::new(clock_skew.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
-        Ok(Self { registry, token_requests, token_request_duration, exchanges, exchange_duration, tokens_cached, nobody })
+        Ok(Self {
+            registry,
+            token_requests,
+            token_request_duration,
+            exchanges,
+            exchange_duration,
+            tokens_cached,
+            certificate_expiry,
+            clock_skew,
+            nobody,
+        })
     }
 
     /// The counters of requests whose caller is not known.
@@ -139,6 +174,16 @@ impl Metrics {
         }
     }
 
+    /// Tells when the certificate of an integration ends, in seconds since 1970.
+    pub fn certificate_expires(&self, integration: &str, at: f64) {
+        self.certificate_expiry.with_label_values(&[integration]).set(at);
+    }
+
+    /// The handle of an environment's clock. It shows nothing before its first value.
+    pub fn clock(&self, environment: &str) -> ClockMetrics {
+        ClockMetrics { environment: environment.into(), skew: self.clock_skew.clone() }
+    }
+
     /// Everything, in Prometheus' text format.
     ///
     /// # Errors
@@ -148,6 +193,13 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+impl ClockMetrics {
+    /// Seconds by which our clock is ahead; negative when it is behind.
+    pub fn set(&self, ahead: f64) {
+        self.skew.with_label_values(&[&*self.environment]).set(ahead);
     }
 }
 

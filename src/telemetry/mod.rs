@@ -6,4 +6,4 @@ mod metrics;
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
 pub use prometheus::Error as MetricsError;
 
-pub use metrics::{CallerMetrics, IntegrationMetrics, Metrics, RequestResult};
+pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult};

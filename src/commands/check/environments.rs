@@ -1,17 +1,11 @@
 //! Each environment that is in use: the way to it a step at a time, what it says of itself, and what its clock says.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::finding::{Finding, Stage};
 use super::runner::{Check, Need};
 use crate::maskinporten::probe::{Connection, Handshake, Metadata, MetadataAnswer, Probe, Route, UnusableMetadata, UnusableRoute};
 use crate::maskinporten::{ClockDifference, Environment, ExchangeError, Unreachable, UnreachableReason};
-
-/// A clock that is further off is told of.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
-/// What is put right at most: a clock that is further off has to be set.
-pub(super) const CLOCK_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// One environment, and what its checks leave for each other.
 pub(super) struct Way {
@@ -167,14 +161,13 @@ impl Way {
                 "no answer of the environment's own said what time it is",
             )];
         };
-        let off = difference.magnitude();
-        let finding = if off > CLOCK_LIMIT {
+        let finding = if difference.is_too_large() {
             let found = format!("{difference}: too far for Portvakt to put it right");
             Finding::failed(
                 found,
                 "Set this machine's clock (`timedatectl set-ntp true`): Maskinporten takes a grant only within 10 seconds.",
             )
-        } else if off > CLOCK_TOLERANCE {
+        } else if difference.magnitude() > ClockDifference::WORTH_A_WARNING {
             let remedy = "Synchronise this machine's clock (`timedatectl set-ntp true`). Portvakt puts the grants right by the difference meanwhile.";
             Finding::warning(difference.to_string(), remedy)
         } else {
@@ -185,10 +178,10 @@ impl Way {
 
     /// With the remedy that a failed exchange would have.
     fn failed(&self, reason: UnreachableReason) -> Finding {
-        let found = reason.to_string();
+        let said = reason.to_string();
         let token_endpoint = self.environment.token_endpoint().to_owned();
-        let error = ExchangeError::Unreachable(Unreachable { token_endpoint, reason });
-        Finding::failed(found, error.remedy())
+        let known = ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known();
+        Finding::failed(format!("{said}. {}", known.meaning), known.remedy)
     }
 }
 
