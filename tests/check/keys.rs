@@ -93,7 +93,7 @@ fn issued(bench: &mut Workbench, issuer: &str, days: u32) {
     let (key, leaf) = servers::certificate(&subject, days, Some((&issuer_key, &issuer)));
     bench.write("made.key", key.private_key_to_pem_pkcs8().unwrap());
     bench.write("made.pem", [leaf.to_pem().unwrap(), issuer.to_pem().unwrap()].concat());
-    bench.krr.key = "{ certificate_file = \"made.pem\", private_key_file = \"made.key\" }".to_owned();
+    "{ certificate_file = \"made.pem\", private_key_file = \"made.key\" }".clone_into(&mut bench.krr.key);
 }
 
 #[rstest]

@@ -122,7 +122,7 @@ fn at_metadata(kind: FaultKind) -> Fault {
     &["the issuer is https://other.example.no", "issuer = \"https://other.example.no\" in [environment.simulator]", "MP-110"]
 )]
 #[case::no_json(FaultKind::Empty { status: 200 }, &["not JSON with issuer", "RFC 8414"])]
-#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "check the proxy"])]
+#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "comes from something on the way", "token_endpoint"])]
 #[case::a_hang(FaultKind::Hang { at: Stage::BeforeHeaders }, &["took longer than 1500 ms"])]
 fn metadata(#[case] kind: FaultKind, #[case] words: &[&str]) {
     let mut bench = Workbench::new();
@@ -167,7 +167,7 @@ fn a_clock_that_only_a_refusal_tells_of_is_put_right_too() {
 fn a_clock_that_is_an_hour_off() {
     let bench = Workbench::new();
     bench.simulator.fault(FaultKind::ClockSkew { seconds: 3600 }).unwrap();
-    let words = ["behind Maskinporten's", "too far", "timedatectl set-ntp true"];
+    let words = ["behind Maskinporten's", "too far", "Synchronise this machine's clock"];
     bench.check(&[]).fails("clock simulator", &words, &[FREG_EXCHANGE, KRR_EXCHANGE]);
 }
 

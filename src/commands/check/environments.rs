@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::finding::{Finding, Stage};
 use super::runner::{Check, Need};
 use crate::maskinporten::probe::{Connection, Handshake, Metadata, MetadataAnswer, Probe, Route, UnusableMetadata, UnusableRoute};
-use crate::maskinporten::{ClockDifference, Environment, ExchangeError, Unreachable, UnreachableReason};
+use crate::maskinporten::{Cause, ClockDifference, Environment, ExchangeError, KnownError, Unreachable, UnreachableReason};
 
 /// One environment, and what its checks leave for each other.
 pub(super) struct Way {
@@ -132,7 +132,7 @@ impl Way {
     fn judge_metadata(&self, answer: &MetadataAnswer) -> Vec<Finding> {
         let Metadata { issuer, token_endpoint } = match &answer.document {
             Ok(metadata) => metadata,
-            Err(error) => return vec![Finding::failed(error.to_string(), unusable_remedy(error))],
+            Err(error) => return vec![unusable(error)],
         };
         let environment = &self.environment;
         let built_in = Environment::built_in(environment.name()).as_ref() == Some(environment);
@@ -163,13 +163,10 @@ impl Way {
         };
         let finding = if difference.is_too_large() {
             let found = format!("{difference}: too far for Portvakt to put it right");
-            Finding::failed(
-                found,
-                "Set this machine's clock (`timedatectl set-ntp true`): Maskinporten takes a grant only within 10 seconds.",
-            )
+            Finding::failed(found, KnownError::of(Cause::IssueTime).remedy)
         } else if difference.magnitude() > ClockDifference::WORTH_A_WARNING {
-            let remedy = "Synchronise this machine's clock (`timedatectl set-ntp true`). Portvakt puts the grants right by the difference meanwhile.";
-            Finding::warning(difference.to_string(), remedy)
+            let found = format!("{difference}; grants are put right by it meanwhile");
+            Finding::warning(found, KnownError::of(Cause::IssueTime).remedy)
         } else {
             Finding::ok("the clocks agree")
         };
@@ -185,12 +182,16 @@ impl Way {
     }
 }
 
-fn unusable_remedy(error: &UnusableMetadata) -> &'static str {
+fn unusable(error: &UnusableMetadata) -> Finding {
     match error {
-        UnusableMetadata::Html { .. } => "Somebody between here and Maskinporten may have answered: check the proxy and the firewall.",
-        UnusableMetadata::Status(_) | UnusableMetadata::NotMetadata => {
-            "Check the environment's issuer, to the slash: the document is where RFC 8414 has it for that issuer. Tokens can be had without it."
+        UnusableMetadata::Html { .. } => {
+            let known = KnownError::of(Cause::Page);
+            Finding::failed(format!("{error}. {}", known.meaning), known.remedy)
         }
+        UnusableMetadata::Status(_) | UnusableMetadata::NotMetadata => Finding::failed(
+            error.to_string(),
+            "Check the environment's issuer, to the slash: the document is where RFC 8414 has it for that issuer. Tokens can be had without it.",
+        ),
     }
 }
 
