@@ -63,7 +63,7 @@ impl Doors {
     }
 
     /// Counts a token request and how long it took.
-    pub(super) fn count(&self, who: &Asked, result: RequestResult, started: Instant) {
+    pub(super) fn count(&self, who: &Asked, result: RequestResult) {
         let handles = who.caller.and_then(|caller| self.caller_metrics.get(caller.index()));
         let counters = match (handles, who.integration) {
             (None, _) => self.metrics.nobody(),
@@ -74,7 +74,7 @@ impl Doors {
             }
         };
         counters.count(result);
-        self.metrics.token_request_duration.observe(started.elapsed().as_secs_f64());
+        self.metrics.token_request_duration.observe(who.at.elapsed().as_secs_f64());
     }
 }
 
@@ -84,9 +84,17 @@ pub(super) fn request_span(id: &HeaderValue) -> Span {
     error_span!("request", request_id = id.to_str().unwrap_or_default())
 }
 
-/// Who asked, as far as it was found out.
-#[derive(Debug, Default)]
+/// When somebody asked, and who, as far as it was found out.
+#[derive(Debug)]
 pub(super) struct Asked {
+    pub(super) at: Instant,
     pub(super) caller: Option<CallerId>,
     pub(super) integration: Option<IntegrationId>,
+}
+
+impl Asked {
+    /// By nobody who is known yet.
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), caller: None, integration: None }
+    }
 }

@@ -9,6 +9,8 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 
+use super::spread_histogram::SpreadHistogram;
+
 /// Label value where caller or integration is not known.
 const NONE: &str = "none";
 
@@ -18,7 +20,7 @@ pub struct Metrics {
     registry: Registry,
     token_requests: IntCounterVec,
     /// How long a token request took, from its head to its answer.
-    pub token_request_duration: Histogram,
+    pub token_request_duration: SpreadHistogram,
     exchanges: IntCounterVec,
     exchange_duration: HistogramVec,
     /// Tokens held, prefetched ones included.
@@ -90,8 +92,8 @@ impl Metrics {
             &["caller", "integration", "result"],
         )?;
         // A cached token takes microseconds, an exchange tens or hundreds of milliseconds, a deadline seconds.
-        let token_request_duration = Histogram::with_opts(
-            HistogramOpts::new("portvakt_token_request_duration_seconds", "From a token request's head to its answer").buckets(vec![
+        let token_request_duration = SpreadHistogram::new(
+            &HistogramOpts::new("portvakt_token_request_duration_seconds", "From a token request's head to its answer").buckets(vec![
                 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
             ]),
         )?;

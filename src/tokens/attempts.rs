@@ -55,8 +55,7 @@ impl Attempts {
             Ok(token) => return Ok(granted(integration, request, Granted { token, began }, jti)),
             Err(error) => error,
         };
-        let correction_now = integration.clock.difference(Moment::now()).unwrap_or_default().correction();
-        if !is_for_the_clock(&error) || correction_now.apart(correction) < ClockDifference::SMALLEST_PUT_RIGHT {
+        if !is_for_the_clock(&error) || !integration.clock.tells_another_time(correction, Moment::now()) {
             return Err(failed(integration, request, error, 1));
         }
         info!(
@@ -65,7 +64,6 @@ impl Attempts {
             scope = request.scopes().as_str(),
             code = code(&error),
             trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
-            seconds = correction_now.as_secs_f64(),
             "a grant was refused for its time: one more attempt, with the clock put right"
         );
         let Attempt { result, began, jti, .. } = self.attempt(integration, request).await?;

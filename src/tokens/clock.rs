@@ -3,6 +3,7 @@
 //! What grants are made with is read without a lock; readings are taken in by exchanges only.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,8 @@ pub(super) struct EnvironmentClock {
     metrics: ClockMetrics,
     /// None: not known, or not known any more.
     measured: ArcSwapOption<Reading>,
+    /// A grant that was put right has been refused for its time all the same.
+    misleads: AtomicBool,
     readings: Mutex<Readings>,
 }
 
@@ -51,7 +54,13 @@ enum News {
 
 impl EnvironmentClock {
     pub(super) fn new(environment: &Environment, metrics: ClockMetrics) -> Self {
-        Self { environment: environment.name().into(), metrics, measured: ArcSwapOption::empty(), readings: Mutex::default() }
+        Self {
+            environment: environment.name().into(),
+            metrics,
+            measured: ArcSwapOption::empty(),
+            misleads: AtomicBool::new(false),
+            readings: Mutex::default(),
+        }
     }
 
     /// How far our clock is off now. None: nobody knows, for nothing has been measured since it was last set, or since the machine slept.
@@ -65,8 +74,31 @@ impl EnvironmentClock {
 
     /// What to make a grant with, and by how much that is put right.
     pub(super) fn time(&self, now: Moment) -> (SystemTime, ClockDifference) {
-        let difference = self.difference(now).unwrap_or_default();
-        (difference.put_right(now.ours), difference.correction())
+        let correction = self.correction(now);
+        (correction.put_right(now.ours), correction)
+    }
+
+    fn correction(&self, now: Moment) -> ClockDifference {
+        if self.misleads.load(Relaxed) { ClockDifference::NONE } else { self.difference(now).unwrap_or_default().correction() }
+    }
+
+    /// Whether one more attempt, with another time, is worth it after a grant that was put right by `used` has been refused for its time.
+    ///
+    /// One that was put right and is refused by a clock that goes on saying the same shows that the `Date` is not the one by which grants
+    /// are judged: something in front of Maskinporten has set it. Then our clock is left as it is, until a grant made with that is refused.
+    pub(super) fn tells_another_time(&self, used: ClockDifference, now: Moment) -> bool {
+        let differs = |correction: ClockDifference| correction.apart(used) >= ClockDifference::SMALLEST_PUT_RIGHT;
+        if used == ClockDifference::NONE {
+            self.misleads.store(false, Relaxed);
+        } else if !differs(self.correction(now)) && !self.misleads.swap(true, Relaxed) {
+            warn!(
+                environment = &*self.environment,
+                seconds = used.as_secs_f64(),
+                remedy = "Find out what sets the Date of Maskinporten's answers on their way here: a proxy, or a gateway.",
+                "the Date of Maskinporten's answers misleads: a grant put right by it was refused for its time"
+            );
+        }
+        differs(self.correction(now))
     }
 
     /// Takes a reading in.
@@ -222,6 +254,18 @@ mod tests {
         // The first reading since then is the only one that there is.
         clock.read(seconds(0), clocks.pass(1));
         assert_eq!(clock.difference(clocks.pass(1)), Some(seconds(0)));
+    }
+
+    #[test]
+    fn a_date_that_misleads_is_not_followed() {
+        let (clock, mut clocks) = (clock(), Clocks::start());
+        clock.read(seconds(60), clocks.pass(1));
+        assert!(clock.tells_another_time(seconds(60), clocks.0), "our own clock's");
+        assert_eq!(clock.time(clocks.0), (clocks.0.ours, ClockDifference::NONE));
+        assert_eq!(clock.difference(clocks.0), Some(seconds(60)), "what it says is shown all the same");
+        // Without it, it is the same: so it was our clock.
+        assert!(clock.tells_another_time(ClockDifference::NONE, clocks.0));
+        assert_eq!(clock.time(clocks.0).1, seconds(60));
     }
 
     #[test]

@@ -256,3 +256,23 @@ async fn all_who_ask_at_once_get_their_tokens() {
     let (received, refused) = counted(&simulator);
     assert_eq!(received - refused, 40, "{received} {refused}");
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_date_that_is_not_the_one_that_grants_are_judged_by_does_no_harm_for_long(#[values(30, -30)] seconds: i64) {
+    let simulator = simulator();
+    simulator.fault(FaultKind::DateSkew { seconds }).unwrap();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    for number in 1..=5 {
+        assert_eq!(asking(&portvakt, number).send().await.status, 200);
+    }
+    assert_eq!(counted(&simulator), (6, 1), "the second grant was put right, which was wrong");
+    let misled = portvakt.wait_for_log(|line| line.contains("the Date of Maskinporten's answers misleads"));
+    assert!(misled.contains("\"level\":\"WARN\""), "{misled}");
+    // And if it is the clock after all, it is put right again.
+    simulator.fault(skew(seconds)).unwrap();
+    for number in 6..=9 {
+        assert_eq!(asking(&portvakt, number).send().await.status, 200);
+    }
+    assert_eq!(counted(&simulator), (11, 2));
+}
