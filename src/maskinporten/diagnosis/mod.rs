@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::catalogue::{Cause, KnownError, MendedBy};
+use super::certificate::Certificate;
 use super::client::Client;
 use super::clock::ClockDifference;
 use super::error::ExchangeError;
@@ -73,6 +74,14 @@ impl Diagnosis {
         let facts = facts::facts(known.cause, &error, circumstances);
         let remedy = sentences([known.remedy.to_owned()].into_iter().chain(places::places(known, &error, circumstances)));
         Self { error, known, facts, remedy }
+    }
+
+    /// With the certificates that whoever answered presented, its own first, where the error is about them: they tell who it was, and
+    /// which CA would have to be trusted.
+    #[must_use]
+    pub fn with_presented(mut self, certificates: &[Certificate]) -> Self {
+        self.facts.extend(facts::presented(certificates));
+        self
     }
 
     /// The error itself.
