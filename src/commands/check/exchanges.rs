@@ -12,7 +12,7 @@ use super::keys::Opened;
 use super::runner::{Check, Need};
 use crate::config::{Config, Integration, Parameter, Permitted, Rule};
 use crate::maskinporten::{
-    AccessToken, Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, GrantRequest, Scopes, Setup,
+    AccessToken, Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, GrantRequest, MendedBy, Scopes, Setup,
     TokenEndpointClient,
 };
 
@@ -175,7 +175,9 @@ fn received(token: &AccessToken, scopes: &Scopes, took: Duration, date_misleads:
 
 fn refused(error: ExchangeError, circumstances: &Circumstances<'_>) -> Finding {
     let diagnosis = Diagnosis::of(error, circumstances);
-    let mut finding = Finding::failed(diagnosis.found(), diagnosis.remedy());
+    // Who reads this is the operator; what is another's to mend is marked so.
+    let remedy = if diagnosis.mended_by() == MendedBy::Operator { diagnosis.remedy().to_owned() } else { diagnosis.what_to_do() };
+    let mut finding = Finding::failed(diagnosis.found(), remedy);
     if let Some(refusal) = diagnosis.error().refusal() {
         finding.maskinporten_code = refusal.code.as_ref().map(|code| code.as_str().to_owned());
         finding.trace_id.clone_from(&refusal.trace_id);
