@@ -16,7 +16,7 @@ const FREG: &str = "keys freg";
 #[case::key_of_another_certificate(|bench: &mut Workbench| bench.pkcs12("wrong-key.p12"), KRR, &["not that of the certificate", "Find the key"])]
 #[case::elliptic_curve(|bench: &mut Workbench| bench.pkcs12("ec.p12"), KRR, &["EC", "RSA keys only", "Make one"])]
 #[case::too_short(|bench: &mut Workbench| bench.pkcs12("rsa-1024.p12"), KRR, &["1024 bits", "2048", "Make a new one"])]
-#[case::expired(|bench: &mut Workbench| bench.pkcs12("expired.p12"), KRR, &["has expired", "2023-01-01", "Order a new virksomhetssertifikat"])]
+#[case::expired(|bench: &mut Workbench| bench.pkcs12("expired.p12"), KRR, &["has expired", "2023-01-01", "Put a valid virksomhetssertifikat in its place"])]
 #[case::not_yet_valid(|bench: &mut Workbench| bench.pkcs12("not-yet-valid.p12"), KRR, &["not valid yet", "2052-01-01", "check this machine's clock"])]
 #[case::for_encryption_only(|bench: &mut Workbench| bench.pkcs12("encryption-only.p12"), KRR, &["may not sign", "Use the pair for signing"])]
 #[case::no_such_fingerprint(

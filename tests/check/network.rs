@@ -164,6 +164,17 @@ fn a_clock_that_only_a_refusal_tells_of_is_put_right_too() {
 }
 
 #[test]
+fn a_date_that_somebody_on_the_way_has_set() {
+    let mut bench = Workbench::new();
+    bench.may = "may = [{ integration = \"freg\", scopes = [\"folkeregister:deling/*\"] }]".to_owned();
+    let skew = || FaultKind::DateSkew { seconds: 60 };
+    bench.simulator.faults(vec![skew().into(), at_metadata(skew())]).unwrap();
+    let report = bench.check(&[]);
+    assert_eq!(report.names("warning"), ["clock simulator", FREG_EXCHANGE], "{}", report.out);
+    report.with_result("warning")[1].says(&["the Date of the answers misleads", "a proxy, or a gateway"]);
+}
+
+#[test]
 fn a_clock_that_is_an_hour_off() {
     let bench = Workbench::new();
     bench.simulator.fault(FaultKind::ClockSkew { seconds: 3600 }).unwrap();

@@ -110,7 +110,9 @@ impl Way {
         let mut finding = self.failed(UnreachableReason::Certificate(untrusted.found.clone()));
         let root = handshake.root().unwrap_or("nobody");
         finding.found = format!("the server presented {presented}, and it is not trusted: {} (the chain ends at {root})", untrusted.found);
-        if self.environment.is_production() || self.environment.is_test() {
+        // Whose CA nobody knows is nobody of Digdir's.
+        let is_unknown = self.known(UnreachableReason::Certificate(untrusted.found.clone())).cause == Cause::UnknownCa;
+        if is_unknown && (self.environment.is_production() || self.environment.is_test()) {
             finding.remedy = Some(format!(
                 "Digdir's own certificates are trusted everywhere, so this is most likely a proxy that breaks TLS open: put its CA's certificate ({root}) into a file, and name that as `ca_file` in [outbound]."
             ));
@@ -176,9 +178,13 @@ impl Way {
     /// With the remedy that a failed exchange would have.
     fn failed(&self, reason: UnreachableReason) -> Finding {
         let said = reason.to_string();
-        let token_endpoint = self.environment.token_endpoint().to_owned();
-        let known = ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known();
+        let known = self.known(reason);
         Finding::failed(format!("{said}. {}", known.meaning), known.remedy)
+    }
+
+    fn known(&self, reason: UnreachableReason) -> &'static KnownError {
+        let token_endpoint = self.environment.token_endpoint().to_owned();
+        ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known()
     }
 }
 

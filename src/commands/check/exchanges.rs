@@ -12,7 +12,7 @@ use super::keys::Opened;
 use super::runner::{Check, Need};
 use crate::config::{Config, Integration, Parameter, Permitted, Rule};
 use crate::maskinporten::{
-    AccessToken, Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, GrantRequest, Refusal, Scopes, Setup,
+    AccessToken, Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, GrantRequest, MendedBy, Scopes, Setup,
     TokenEndpointClient,
 };
 
@@ -78,30 +78,33 @@ impl Exchanges {
         let (way, setup) = (Arc::clone(way), Arc::clone(setup));
         let work = async move {
             let (Ok(_turn), Some(client)) = (turns.acquire().await, opened.get()) else { return Vec::new() };
-            vec![exchange(&endpoint, Arc::clone(client), &way, Arc::new(wanted), &setup).await]
+            vec![exchange(&endpoint, client, &way, &Arc::new(wanted), &setup).await]
         };
         Check::new(name, tried, work).needing(needs)
     }
 }
 
 /// One grant, one exchange, with the time put right as the service does it: also by what a refusal tells of the clock, once.
-async fn exchange(endpoint: &TokenEndpointClient, client: Arc<Client>, way: &Way, wanted: Arc<Wanted>, setup: &Setup) -> Finding {
+async fn exchange(endpoint: &TokenEndpointClient, client: &Arc<Client>, way: &Way, wanted: &Arc<Wanted>, setup: &Setup) -> Finding {
     let measured = way.clock();
-    let mut attempt = match attempt(endpoint, &client, &wanted, measured).await {
+    let used = measured.unwrap_or_default().correction();
+    let first = match attempt(endpoint, client, wanted, used).await {
         Ok(attempt) => attempt,
         Err(finding) => return finding,
     };
-    if let Some(learned) = attempt.teaches(measured) {
-        attempt = match self::attempt(endpoint, &client, &wanted, Some(learned)).await {
-            Ok(again) => again,
+    let another = first.tells_another_time(used);
+    let last = match another {
+        None => first,
+        Some(another) => match attempt(endpoint, client, wanted, another).await {
+            Ok(attempt) => attempt,
             Err(finding) => return finding,
-        };
-    }
-    match attempt.result {
-        Ok(token) => received(&token, &wanted.scopes, attempt.took),
+        },
+    };
+    match last.result {
+        Ok(token) => received(&token, &wanted.scopes, last.took, another == Some(ClockDifference::NONE)),
         Err(error) => {
-            let clock = measured.or(attempt.clock);
-            refused(error, &Circumstances { client: &client, scopes: &wanted.scopes, clock, setup })
+            let clock = measured.or(last.clock);
+            refused(error, &Circumstances { client, scopes: &wanted.scopes, clock, setup })
         }
     }
 }
@@ -113,11 +116,14 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// The clocks' difference, when it was refused for it and another one than was known.
-    fn teaches(&self, known: Option<ClockDifference>) -> Option<ClockDifference> {
+    /// By how much to put the next grant right, when this one, put right by `used`, was refused for its time. One that was put right by
+    /// what its answer still says is followed by one that is not: the `Date` may be that of something on the way.
+    fn tells_another_time(&self, used: ClockDifference) -> Option<ClockDifference> {
         let refusal = self.result.as_ref().err().and_then(ExchangeError::refusal);
-        let learned = self.clock.filter(|_| refusal.is_some_and(Refusal::is_for_the_clock))?;
-        (learned.correction() != known.unwrap_or_default().correction()).then_some(learned)
+        refusal.filter(|refusal| refusal.is_for_the_clock())?;
+        let learned = self.clock.unwrap_or_default().correction();
+        let differs = |correction: &ClockDifference| correction.apart(used) >= ClockDifference::SMALLEST_PUT_RIGHT;
+        Some(learned).filter(differs).or_else(|| Some(ClockDifference::NONE).filter(differs))
     }
 }
 
@@ -126,9 +132,9 @@ async fn attempt(
     endpoint: &TokenEndpointClient,
     client: &Arc<Client>,
     wanted: &Arc<Wanted>,
-    clock: Option<ClockDifference>,
+    correction: ClockDifference,
 ) -> Result<Attempt, Finding> {
-    let now = clock.unwrap_or_default().put_right(SystemTime::now());
+    let now = correction.put_right(SystemTime::now());
     let began = Instant::now();
     let (signing, asked) = (Arc::clone(client), Arc::clone(wanted));
     let grant = match tokio::task::spawn_blocking(move || signing.grant(&asked.grant_request(), now)).await {
@@ -142,8 +148,14 @@ async fn attempt(
     Ok(Attempt { result, clock, took: began.elapsed() })
 }
 
-fn received(token: &AccessToken, scopes: &Scopes, took: Duration) -> Finding {
+fn received(token: &AccessToken, scopes: &Scopes, took: Duration, date_misleads: bool) -> Finding {
     let took = took.as_millis();
+    if date_misleads {
+        return Finding::warning(
+            format!("a token, after {took} ms, but only for a grant with this machine's own time: the Date of the answers misleads"),
+            "Find out what sets the Date of Maskinporten's answers on their way here: a proxy, or a gateway.",
+        );
+    }
     let Some(lifetime) = token.expires_in() else {
         let found = format!("a token, after {took} ms, and no word of its lifetime");
         return Finding::warning(
@@ -163,7 +175,9 @@ fn received(token: &AccessToken, scopes: &Scopes, took: Duration) -> Finding {
 
 fn refused(error: ExchangeError, circumstances: &Circumstances<'_>) -> Finding {
     let diagnosis = Diagnosis::of(error, circumstances);
-    let mut finding = Finding::failed(diagnosis.found(), diagnosis.remedy());
+    // Who reads this is the operator; what is another's to mend is marked so.
+    let remedy = if diagnosis.mended_by() == MendedBy::Operator { diagnosis.remedy().to_owned() } else { diagnosis.what_to_do() };
+    let mut finding = Finding::failed(diagnosis.found(), remedy);
     if let Some(refusal) = diagnosis.error().refusal() {
         finding.maskinporten_code = refusal.code.as_ref().map(|code| code.as_str().to_owned());
         finding.trace_id.clone_from(&refusal.trace_id);

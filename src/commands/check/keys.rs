@@ -7,7 +7,7 @@ use super::super::assembly;
 use super::finding::{Finding, Stage, or_ok};
 use super::runner::Check;
 use crate::config::{Config, Integration};
-use crate::maskinporten::{Certificate, Client, Identification, KeyError, Origin, SigningKey, ValidityState};
+use crate::maskinporten::{Cause, Certificate, Client, Identification, KeyError, KnownError, Origin, SigningKey, ValidityState};
 
 /// Who has this many days left is told so.
 pub(super) const DAYS_AHEAD: u64 = 30;
@@ -84,17 +84,21 @@ fn judge(client: &Client, now: SystemTime, line: &str) -> Vec<Finding> {
 
 fn validity(certificate: &Certificate, now: SystemTime, line: &str) -> Option<Finding> {
     let validity = certificate.validity();
-    let renew = format!("Order a new virksomhetssertifikat from Buypass or Commfides, and name its files in {line}.");
+    let known = KnownError::of(Cause::OwnCertificateNotValid);
+    let failed = |what: &str| {
+        Finding::failed(
+            format!("the certificate {what}: {validity}. {}", known.meaning),
+            format!("{} It is named in {line}.", known.remedy),
+        )
+    };
     match validity.at(now) {
-        ValidityState::Expired => Some(Finding::failed(format!("the certificate has expired: {validity}"), renew)),
-        ValidityState::NotYetValid => {
-            let found = format!("the certificate is not valid yet: {validity}");
-            Some(Finding::failed(found, "Wait for its first day and use the old one until then, or check this machine's clock."))
-        }
+        ValidityState::Expired => Some(failed("has expired")),
+        ValidityState::NotYetValid => Some(failed("is not valid yet")),
         ValidityState::Valid => {
             let days = days_until(validity.not_after, now);
             let found = || format!("the certificate has {} left: {validity}", super::configuration::count(days_as_usize(days), "day"));
-            (days <= DAYS_AHEAD).then(|| Finding::warning(found(), renew))
+            let renew = || format!("Order a new virksomhetssertifikat from Buypass or Commfides, and name its files in {line}.");
+            (days <= DAYS_AHEAD).then(|| Finding::warning(found(), renew()))
         }
     }
 }
