@@ -30,6 +30,7 @@ mod syntax;
 mod values;
 
 pub use mistake::{Colours, ConfigError, Mistake, Place, Severity};
+pub use secret_files::{read_password_file, read_secret_file};
 
 /// All of the operator's file.
 #[derive(Debug)]
