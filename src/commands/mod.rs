@@ -5,6 +5,7 @@ mod assembly;
 mod completions;
 mod demo;
 mod health;
+mod init;
 mod keygen;
 mod man;
 mod new_files;
@@ -63,6 +64,7 @@ enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Simulate(simulate::Arguments),
+    Init(init::Arguments),
     Keygen(keygen::Arguments),
     ApiKey(api_key::Arguments),
     Health(health::Arguments),
@@ -153,6 +155,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::ApiKey(arguments) => api_key::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),

@@ -6,7 +6,10 @@
 mod generated;
 mod health;
 mod help;
+mod init;
 mod keygen;
+mod questions;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
+mod terminal;
