@@ -14,6 +14,7 @@ mod service;
 mod signals;
 mod simulate;
 mod start_error;
+mod token;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -67,6 +68,7 @@ enum Command {
     Init(init::Arguments),
     Keygen(keygen::Arguments),
     ApiKey(api_key::Arguments),
+    Token(token::Arguments),
     Health(health::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -78,6 +80,8 @@ impl Command {
         match self {
             // What it shows is on stdout already, and one of its calls fails on purpose.
             Self::Demo(_) => Some("error"),
+            // What signs is not news to who asks for one token.
+            Self::Token(_) => Some("warn"),
             _ => None,
         }
     }
@@ -158,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::ApiKey(arguments) => api_key::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
