@@ -145,6 +145,7 @@ async fn every_counter_starts_at_0() {
         "exchanges_total",
         "exchange_duration_seconds",
         "tokens_cached",
+        "certificate_expiry_timestamp_seconds",
         "build_info",
     ];
     let kinds: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

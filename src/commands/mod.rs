@@ -2,8 +2,10 @@
 
 mod api_key;
 mod assembly;
+mod banner;
 mod completions;
 mod demo;
+mod expiry;
 mod health;
 mod init;
 mod keygen;

@@ -44,6 +44,11 @@ impl Config {
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
     }
+
+    /// A place as people look for it: `line 12 of portvakt.toml`. The file's directory is left out: not only operators read it.
+    pub fn line_of(&self, place: Place) -> String {
+        self.source.line_of(place)
+    }
 }
 
 /// No file of this kind is larger; a device that never ends is not read to the end of memory.

@@ -51,6 +51,12 @@ impl Source {
         (before.matches('\n').count() + 1, column + 1)
     }
 
+    /// `line 12 of portvakt.toml`
+    pub(super) fn line_of(&self, place: Place) -> String {
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+        format!("line {} of {}", self.position(place.start).0, file.to_string_lossy())
+    }
+
     /// The nearest place at or before `offset` where a character begins.
     fn boundary(&self, offset: usize) -> usize {
         let offset = offset.min(self.masked.len());

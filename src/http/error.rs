@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::absence::Absence;
 use super::answer::JSON;
 use crate::access::{Denial, Parameter};
-use crate::maskinporten::{Code, printable};
+use crate::maskinporten::{Code, ExchangeError, printable};
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenError;
 
@@ -96,7 +96,7 @@ impl Problem {
     pub(super) fn answer(&self) -> HttpResponse {
         let Row { status, error, description, header } = self.row();
         let refusal = match self {
-            Self::NoToken(TokenError::Exchange(error)) => error.refusal(),
+            Self::NoToken(TokenError::Exchange(diagnosis)) => diagnosis.error().refusal(),
             _ => None,
         };
         let body = Body {
@@ -182,9 +182,14 @@ fn not_permitted(parameter: Parameter) -> String {
 
 fn no_token(error: &TokenError) -> Row {
     match error {
-        // The error is Maskinporten's own, see Problem::answer.
-        TokenError::Exchange(error) if error.refusal().is_some() => row(502, "invalid_grant", error.to_string()),
-        TokenError::Exchange(error) => unavailable(503, error.to_string(), error.retry_after().unwrap_or(RETRY_SOON)),
+        TokenError::Exchange(diagnosis) => {
+            let description = diagnosis.within(DESCRIPTION_LIMIT);
+            match diagnosis.error() {
+                // The error is Maskinporten's own, see Problem::answer.
+                ExchangeError::Refused(_) => row(502, "invalid_grant", description),
+                error => unavailable(503, description, error.retry_after().unwrap_or(RETRY_SOON)),
+            }
+        }
         TokenError::Certificate { .. } => {
             unavailable(503, format!("{error}. Whoever runs this service must put a valid one in its place."), RETRY_WHEN_MENDED)
         }

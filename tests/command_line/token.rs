@@ -143,6 +143,7 @@ fn every_refusal_is_named_with_its_trace_id_and_what_mends_it() {
             let said = token(&directory, &arguments[..arguments.len() - usize::from(!raw)]);
             assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
             assert!(said.err.contains(rule.error()) && said.err.contains("trace ID "), "{}", said.err);
+            assert!(said.err.contains("\nWhat to do: ") && said.err.contains("\nWho can: "), "{}", said.err);
             assert!(rule.code().is_none_or(|code| said.err.contains(code)), "{}", said.err);
             assert!(!said.err.contains(PERSON) && !said.out.contains(PERSON));
             // What was sent is what has to be looked at; a script gets nothing that is no token.

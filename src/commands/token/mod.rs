@@ -11,7 +11,7 @@ use self::request::Request;
 use self::shown::{Hiding, Shown};
 use super::{ConfigArgument, Failure, assembly, print_bytes};
 use crate::config::{Config, Integration};
-use crate::maskinporten::{AccessToken, Circumstances, Client, Diagnosis, ExchangeError, Grant, GrantError, Setup, TokenEndpointClient};
+use crate::maskinporten::{Circumstances, Client, Diagnosis, Exchanged, Grant, GrantError, TokenEndpointClient};
 
 const EXAMPLES: &str = "\
 Makes one exchange, past the cache and the callers' rules. A person and what
@@ -61,28 +61,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         shown.grant(&grant, signing);
     }
     match exchange(&endpoint, &client, &grant).map_err(Failure::failed)? {
-        (Ok(token), _) if arguments.raw => print_bytes(&[token.expose_secret(), b"\n"].concat()),
-        (Ok(token), took) => {
-            shown.token(&token, client.environment(), took);
+        (Exchanged { result: Ok(token), .. }, _) if arguments.raw => print_bytes(&[token.expose_secret(), b"\n"].concat()),
+        (Exchanged { result: Ok(token), clock }, took) => {
+            shown.token(&token, client.environment(), clock, took);
             print_bytes(shown.text().as_bytes())
         }
-        (Err(error), took) => {
+        (Exchanged { result: Err(error), clock }, took) => {
             if !arguments.raw {
                 shown.no_token(client.environment(), took);
                 print_bytes(shown.text().as_bytes())?;
             }
-            let circumstances = Circumstances { client: &client, scopes: &request.scopes, clock: None, setup: &Setup::default() };
-            Err(Failure::failed(Diagnosis::of(error, &circumstances)))
+            let setup = assembly::setup(&config, integration);
+            let circumstances = Circumstances { client: &client, scopes: &request.scopes, clock, setup: &setup };
+            let diagnosis = Diagnosis::of(error, &circumstances);
+            let (found, remedy, who) = (diagnosis.found(), diagnosis.remedy(), diagnosis.mended_by());
+            Err(Failure::failed(format_args!("{found}\nWhat to do: {remedy}\nWho can: {who}")))
         }
     }
 }
 
 /// One attempt, and how long it took. A runtime of its own, for nothing else runs.
-fn exchange(endpoint: &TokenEndpointClient, client: &Client, grant: &Grant) -> io::Result<(Result<AccessToken, ExchangeError>, Duration)> {
+fn exchange(endpoint: &TokenEndpointClient, client: &Client, grant: &Grant) -> io::Result<(Exchanged, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let began = Instant::now();
-    let result = runtime.block_on(endpoint.exchange(client.environment(), grant));
-    Ok((result, began.elapsed()))
+    let exchanged = runtime.block_on(endpoint.exchange(client.environment(), grant));
+    Ok((exchanged, began.elapsed()))
 }
 
 /// The one that is named, by its name or its client ID; or the only one.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::members::Members;
-use crate::maskinporten::{AccessToken, Certificate, Environment, Grant};
+use crate::maskinporten::{AccessToken, Certificate, ClockDifference, Environment, Grant};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ const HIDDEN: &str = "hidden: --show-pid shows it";
 
 /// How much of a token is shown, at each end.
 const TOKEN_SHOWN: usize = 8;
+
+/// Maskinporten takes 10 s; half of that is told of.
+const NOTEWORTHY: Duration = Duration::from_secs(5);
 
 pub(super) struct Shown {
     text: Zeroizing<String>,
@@ -50,13 +53,16 @@ impl Shown {
     }
 
     /// What came back, and what the token says.
-    pub(super) fn token(&mut self, token: &AccessToken, environment: &Environment, took: Duration) {
+    pub(super) fn token(&mut self, token: &AccessToken, environment: &Environment, clock: Option<ClockDifference>, took: Duration) {
         self.title(format_args!("The answer of {}, in {}", environment.token_endpoint(), milliseconds(took)));
         self.line("access_token", shortened(token.expose_secret()));
         let lifetime =
             token.expires_in().map_or_else(|| "none: nobody knows how long it lives".to_owned(), |span| span.as_secs().to_string());
         self.line("expires_in", lifetime);
         self.line("scope", token.scope().map_or("none", |scopes| scopes.as_str()));
+        if let Some(clock) = clock.filter(|clock| clock.magnitude() > NOTEWORTHY) {
+            self.line("clock", format_args!("{clock}: set it right"));
+        }
         match Members::of(token.expose_secret(), 1) {
             Some(members) => {
                 self.title("The token's claims, not verified");

@@ -2,10 +2,16 @@
 
 use std::fmt;
 
+use super::catalogue::{Cause, KnownError, MendedBy};
 use super::client::Client;
 use super::clock::ClockDifference;
 use super::error::ExchangeError;
+use super::foreign_text::printable;
 use super::scope::Scopes;
+
+mod facts;
+mod places;
+mod scopes;
 
 /// What is known on our side of an exchange that failed.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +48,7 @@ pub struct Setup {
 pub struct ScopeSetting {
     /// The scope; one that ends in `*` stands for all that begin so.
     pub scope: String,
-    /// Who has it asked for: `the prefetch of freg-test`, `caller gravitee-freg`.
+    /// By what it is asked for: `a prefetch`, `a caller's rule`. Whoever asks for a token reads it, so it names no other caller.
     pub asked_by: String,
     /// Where it stands.
     pub place: String,
@@ -55,14 +61,18 @@ pub struct ScopeSetting {
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
     error: ExchangeError,
+    known: &'static KnownError,
+    facts: Vec<String>,
     remedy: String,
 }
 
 impl Diagnosis {
     /// Explains an error by what is known.
-    pub fn of(error: ExchangeError, _circumstances: &Circumstances<'_>) -> Self {
-        let remedy = error.remedy().to_owned();
-        Self { error, remedy }
+    pub fn of(error: ExchangeError, circumstances: &Circumstances<'_>) -> Self {
+        let known = KnownError::of(sharpened(error.known().cause, circumstances.client));
+        let facts = facts::facts(known.cause, &error, circumstances);
+        let remedy = sentences([known.remedy.to_owned()].into_iter().chain(places::places(known, &error, circumstances)));
+        Self { error, known, facts, remedy }
     }
 
     /// The error itself.
@@ -70,19 +80,53 @@ impl Diagnosis {
         &self.error
     }
 
-    /// What was tried, and what came back: whole sentences.
-    pub fn found(&self) -> String {
-        self.error.to_string()
+    /// What the catalogue says of it, with this client's kind of key.
+    pub fn known(&self) -> &'static KnownError {
+        self.known
     }
 
-    /// What to do: whole sentences.
+    /// What was tried, what came back, and what that means: whole sentences.
+    pub fn found(&self) -> String {
+        sentences([self.error.happened(), self.known.meaning.to_owned()].into_iter().chain(self.facts.iter().cloned()))
+    }
+
+    /// What to do, and where: whole sentences.
     pub fn remedy(&self) -> &str {
         &self.remedy
+    }
+
+    /// Who can.
+    pub fn mended_by(&self) -> MendedBy {
+        self.known.mended_by
+    }
+
+    /// The whole text in at most `limit` characters. What is too long is cut where it says what was found, for the remedy is what
+    /// people need.
+    pub fn within(&self, limit: usize) -> String {
+        let for_what_was_found = limit.saturating_sub(self.remedy.len() + 1);
+        printable(&sentences([printable(&self.found(), for_what_was_found), self.remedy.clone()]), limit)
     }
 }
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        write!(f, "{} {}", self.found(), self.remedy)
     }
 }
+
+impl std::error::Error for Diagnosis {}
+
+/// MP-124 means something else with a certificate.
+fn sharpened(cause: Cause, client: &Client) -> Cause {
+    match cause {
+        Cause::InvalidSignature if client.key().certificate().is_some() => Cause::InvalidSignatureOfCertificate,
+        _ => cause,
+    }
+}
+
+fn sentences(sentences: impl IntoIterator<Item = String>) -> String {
+    sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;
