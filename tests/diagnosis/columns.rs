@@ -36,7 +36,8 @@ impl Scene {
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
         let by_check = self.said_by_check(&portvakt);
-        for said in [by_the_answer, by_the_log, by_check] {
+        let by_token = self.said_by_token(&portvakt);
+        for said in [by_the_answer, by_the_log, by_check, by_token] {
             said.is_all_of(expected);
         }
     }
@@ -74,6 +75,20 @@ impl Scene {
         let [first, ..] = failed.as_slice() else { panic!("nothing failed: {report:#}") };
         let text = ["found", "remedy"].map(|name| text_of(first, name).unwrap()).join(" ");
         Said { by: "check", text, code: text_of(first, "maskinporten_code"), trace_id: text_of(first, "trace_id") }
+    }
+
+    /// What it says on stderr has no fields: code and trace ID are the text's.
+    fn said_by_token(&self, portvakt: &Portvakt) -> Said {
+        let mut command = command();
+        command.args(["token", "--integration", self.integration, "--scope", self.scope, "--config"]);
+        let output = command.arg(portvakt.directory.path().join("portvakt.toml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let bracketed =
+            text.split_once("the grant with ").and_then(|(_, rest)| rest.split_once('(')?.1.split_once("): ")).map(|(it, _)| it);
+        let words: Vec<&str> = bracketed.unwrap_or_default().split([' ', ',']).collect();
+        let code = words.first().filter(|word| word.starts_with("MP-")).map(|&code| code.to_owned());
+        Said { by: "token", code, trace_id: words.last().filter(|word| !word.is_empty()).map(|&id| id.to_owned()), text }
     }
 }
 

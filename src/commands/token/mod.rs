@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
     let integration = integration(&config, arguments.request.integration.as_deref()).map_err(Failure::misused)?;
     let client = assembly::client_of(&config, integration).map_err(|error| Failure::configuration(&error))?;
-    let endpoint = assembly::token_endpoint_client(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
+    let (endpoint, probe) = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
 
     let began = Instant::now();
     let grant = client.grant(&request.as_grant_request(), SystemTime::now()).map_err(|error| match error {
@@ -73,19 +73,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             let setup = assembly::setup(&config, integration);
             let circumstances = Circumstances { client: &client, scopes: &request.scopes, clock, setup: &setup };
-            let diagnosis = Diagnosis::of(error, &circumstances);
+            let presented = if error.is_about_a_certificate() {
+                to_its_end(probe.presented(client.environment())).map_err(Failure::failed)?
+            } else {
+                Vec::new()
+            };
+            let diagnosis = Diagnosis::of(error, &circumstances).with_presented(&presented);
             let (found, remedy, who) = (diagnosis.found(), diagnosis.remedy(), diagnosis.mended_by());
             Err(Failure::failed(format_args!("{found}\nWhat to do: {remedy}\nWho can: {who}")))
         }
     }
 }
 
-/// One attempt, and how long it took. A runtime of its own, for nothing else runs.
+/// One attempt, and how long it took.
 fn exchange(endpoint: &TokenEndpointClient, client: &Client, grant: &Grant) -> io::Result<(Exchanged, Duration)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let began = Instant::now();
-    let exchanged = runtime.block_on(endpoint.exchange(client.environment(), grant));
+    let exchanged = to_its_end(endpoint.exchange(client.environment(), grant))?;
     Ok((exchanged, began.elapsed()))
+}
+
+/// On a runtime of its own, for nothing else runs.
+fn to_its_end<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
 /// The one that is named, by its name or its client ID; or the only one.
