@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::absence::Absence;
 use super::answer::JSON;
 use crate::access::{Denial, Parameter};
-use crate::maskinporten::{Code, ExchangeError, printable};
+use crate::maskinporten::{Cause, Code, ExchangeError, KnownError, printable};
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenError;
 
@@ -191,7 +191,8 @@ fn no_token(error: &TokenError) -> Row {
             }
         }
         TokenError::Certificate { .. } => {
-            unavailable(503, format!("{error}. Whoever runs this service must put a valid one in its place."), RETRY_WHEN_MENDED)
+            let known = KnownError::of(Cause::OwnCertificateNotValid);
+            unavailable(503, format!("{error}. {} {}", known.meaning, known.what_to_do()), RETRY_WHEN_MENDED)
         }
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),

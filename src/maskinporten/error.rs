@@ -302,7 +302,7 @@ impl UnreachableReason {
             Self::Dns(_) => Cause::NameLookup,
             Self::Connect(_) => Cause::Connection,
             Self::Tls(_) => Cause::Tls,
-            Self::Certificate(_) => Cause::UntrustedCertificate,
+            Self::Certificate(found) => certificate_cause(found),
             Self::ProxyAuthentication => Cause::ProxyAuthentication,
             Self::ProxyConnection(_) => Cause::ProxyConnection,
             Self::Proxy(_) => Cause::Proxy,
@@ -311,6 +311,17 @@ impl UnreachableReason {
             Self::TimedOut { stage: Stage::Answer | Stage::Body, .. } => Cause::AnswerTimedOut,
             Self::Interrupted(_) => Cause::Interrupted,
         }
+    }
+}
+
+/// By the words of OpenSSL's verification: `native-tls` passes nothing else on.
+fn certificate_cause(found: &str) -> Cause {
+    if found.contains("mismatch") {
+        Cause::CertificateOfAnotherHost
+    } else if found.contains("expired") || found.contains("not yet valid") {
+        Cause::ServerCertificateNotValid
+    } else {
+        Cause::UnknownCa
     }
 }
 

@@ -39,7 +39,7 @@ impl Collector for SpreadHistogram {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.parts.iter().map(Collector::collect).reduce(added_up).unwrap_or_default()
+        self.parts.iter().map(Collector::collect).reduce(|sum, part| added_up(sum, &part)).unwrap_or_default()
     }
 }
 
@@ -53,8 +53,8 @@ fn place() -> usize {
 }
 
 /// Both are of one histogram without labels, and so have one metric and the same buckets.
-fn added_up(mut sum: Vec<MetricFamily>, part: Vec<MetricFamily>) -> Vec<MetricFamily> {
-    for (sum, part) in sum.iter_mut().zip(&part) {
+fn added_up(mut sum: Vec<MetricFamily>, part: &[MetricFamily]) -> Vec<MetricFamily> {
+    for (sum, part) in sum.iter_mut().zip(part) {
         for (sum, part) in sum.mut_metric().iter_mut().zip(part.get_metric()) {
             let mut histogram = sum.get_histogram().clone();
             let more = part.get_histogram();

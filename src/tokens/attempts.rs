@@ -12,7 +12,8 @@ use super::failures::{code, report};
 use super::request::TokenRequest;
 use super::signing::SigningPool;
 use crate::maskinporten::{
-    AccessToken, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, Moment, Refusal, TokenEndpointClient,
+    AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
+    TokenEndpointClient,
 };
 use crate::telemetry::RequestResult;
 
@@ -131,7 +132,8 @@ fn check_certificate(integration: &Integration) -> Result<(), TokenError> {
     }
     let error = TokenError::Certificate { integration: Arc::clone(&integration.name), validity: certificate.validity() };
     if !integration.certificate_reported.swap(true, Relaxed) {
-        warn!(integration = &*integration.name, %error, "no token until the certificate is valid");
+        let KnownError { remedy, mended_by, .. } = KnownError::of(Cause::OwnCertificateNotValid);
+        warn!(integration = &*integration.name, %error, remedy, %mended_by, "no token until the certificate is valid");
     }
     Err(error)
 }

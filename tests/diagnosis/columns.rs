@@ -1,7 +1,7 @@
 //! Where a failure is spoken of: the columns of the table. A new one is a function here that gives what was [`Said`], called by
 //! [`Scene::is_named`].
 
-use portvakt::maskinporten::{Cause, KnownError};
+use portvakt::maskinporten::{Cause, KnownError, MendedBy};
 use serde_json::Value;
 
 use crate::scene::Scene;
@@ -46,6 +46,8 @@ impl Scene {
         assert_eq!(answer.header("retry-after").is_some(), !expected.refused, "{answer:?}");
         let text = answer.description().to_owned();
         assert!(text.len() <= 1024 && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'), "{text}");
+        let whose = KnownError::of(expected.cause).mended_by;
+        assert_eq!(text.contains(&format!(" For {whose}: ")), whose != MendedBy::Itself, "{text}");
         Said { by: "the answer", text, code: text_of(&answer.json, "maskinporten_code"), trace_id: text_of(&answer.json, "trace_id") }
     }
 

@@ -7,7 +7,7 @@ use portvakt::simulator::{FaultKind, Stage};
 use rstest::rstest;
 
 use crate::columns::Expected;
-use crate::scene::{Scene, closed_port, server_that_answers, silent_server, tls_server_of_a_stranger};
+use crate::scene::{Scene, TlsServer, closed_port, server_that_answers, silent_server};
 use crate::support::simulator;
 
 async fn is_named(scene: Scene, cause: Cause, facts: &'static [&'static str]) {
@@ -78,8 +78,24 @@ async fn tls_where_nobody_speaks_it() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_ca() {
-    let scene = Scene::at(&format!("https://{}", tls_server_of_a_stranger()), ());
-    is_named(scene, Cause::UntrustedCertificate, &["self-signed certificate"]).await;
+    let server = TlsServer::start("127.0.0.1", false);
+    let scene = Scene::at(&format!("https://{}", server.address), server);
+    is_named(scene, Cause::UnknownCa, &["self-signed certificate", "outbound.ca_file"]).await;
+}
+
+#[rstest]
+#[case::another_hosts("127.0.0.2", false, Cause::CertificateOfAnotherHost, &["IP address mismatch"])]
+#[case::expired("127.0.0.1", true, Cause::ServerCertificateNotValid, &["certificate has expired"])]
+#[tokio::test]
+async fn a_certificate_of_a_known_ca_that_is(
+    #[case] for_address: &str,
+    #[case] ended_ago: bool,
+    #[case] cause: Cause,
+    #[case] facts: &'static [&'static str],
+) {
+    let server = TlsServer::start(for_address, ended_ago);
+    let trusted = format!("ca_file = '{}'", server.ca_file.display());
+    is_named(Scene::at(&format!("https://{}", server.address), server).outbound(&trusted), cause, facts).await;
 }
 
 #[rstest]

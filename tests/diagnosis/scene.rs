@@ -3,14 +3,18 @@
 use std::any::Any;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Name};
 use portvakt::simulator::{Fault, FaultKind};
+use tempfile::TempDir;
 
 use crate::support::*;
 
@@ -86,33 +90,53 @@ pub(crate) fn server_that_answers(answer: &'static str) -> String {
     address
 }
 
-/// Speaks TLS with a certificate that nobody trusts.
-pub(crate) fn tls_server_of_a_stranger() -> String {
-    let (key, certificate) = self_signed("A Proxy That Breaks TLS Open");
-    let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls_server()).unwrap();
-    acceptor.set_private_key(&key).unwrap();
-    acceptor.set_certificate(&certificate).unwrap();
-    let acceptor = acceptor.build();
-    let (address, listener) = silent_server();
-    std::thread::spawn(move || {
-        for connection in listener.incoming().map_while(Result::ok) {
-            let _ = acceptor.accept(connection);
-        }
-    });
-    address
+/// Speaks TLS, with a certificate that it signed itself.
+pub(crate) struct TlsServer {
+    pub(crate) address: String,
+    /// The certificate, as PEM.
+    pub(crate) ca_file: PathBuf,
+    _directory: TempDir,
 }
 
-fn self_signed(common_name: &str) -> (PKey<Private>, X509) {
+impl TlsServer {
+    /// `for_address`: whose the certificate is. `ended_ago`: whether its time is over.
+    pub(crate) fn start(for_address: &str, ended_ago: bool) -> Self {
+        let (key, certificate) = self_signed(for_address, ended_ago);
+        let directory = tempfile::tempdir().unwrap();
+        let ca_file = directory.path().join("ca.pem");
+        std::fs::write(&ca_file, certificate.to_pem().unwrap()).unwrap();
+        let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls_server()).unwrap();
+        acceptor.set_private_key(&key).unwrap();
+        acceptor.set_certificate(&certificate).unwrap();
+        let acceptor = acceptor.build();
+        let (address, listener) = silent_server();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                let _ = acceptor.accept(connection);
+            }
+        });
+        Self { address, ca_file, _directory: directory }
+    }
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+fn self_signed(for_address: &str, ended_ago: bool) -> (PKey<Private>, X509) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut name = X509Name::builder().unwrap();
-    name.append_entry_by_text("CN", common_name).unwrap();
+    name.append_entry_by_text("CN", "A Proxy That Breaks TLS Open").unwrap();
     let name = name.build();
+    let now = i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let days_from_now = |days: i64| Asn1Time::from_unix(now + days * DAY).unwrap();
     let mut certificate = X509::builder().unwrap();
+    certificate.set_version(2).unwrap();
     certificate.set_subject_name(&name).unwrap();
     certificate.set_issuer_name(&name).unwrap();
-    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    certificate.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    certificate.set_not_before(&days_from_now(-9)).unwrap();
+    certificate.set_not_after(&days_from_now(if ended_ago { -2 } else { 2 })).unwrap();
     certificate.set_pubkey(&key).unwrap();
+    let names = SubjectAlternativeName::new().ip(for_address).build(&certificate.x509v3_context(None, None)).unwrap();
+    certificate.append_extension(names).unwrap();
     certificate.sign(&key, MessageDigest::sha256()).unwrap();
     (key, certificate.build())
 }

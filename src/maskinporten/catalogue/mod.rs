@@ -77,6 +77,8 @@ pub enum Cause {
     OwnConsumerOrg,
     /// A refusal that the catalogue does not have.
     Unlisted,
+    /// Our own certificate is not valid now, so that Maskinporten is not asked.
+    OwnCertificateNotValid,
     /// The HTTP client, or the request, could not be made.
     Request,
     /// The name has no address.
@@ -89,8 +91,12 @@ pub enum Cause {
     ConnectionTimedOut,
     /// No TLS, for another reason than the certificate.
     Tls,
-    /// The server's certificate is not trusted.
-    UntrustedCertificate,
+    /// Nobody whom we trust has issued the server's certificate.
+    UnknownCa,
+    /// The server's certificate is another host's.
+    CertificateOfAnotherHost,
+    /// The server's certificate is not valid now.
+    ServerCertificateNotValid,
     /// The proxy asks for a user and a password.
     ProxyAuthentication,
     /// No TCP connection to the proxy.
@@ -160,6 +166,19 @@ impl KnownError {
     /// The entry of a cause.
     pub fn of(cause: Cause) -> &'static Self {
         Self::all().find(|known| known.cause == cause).unwrap_or(&refusals::UNLISTED)
+    }
+
+    /// Whose it is to mend, and how: whole sentences.
+    pub fn what_to_do(&self) -> String {
+        self.for_whom(self.remedy)
+    }
+
+    /// A remedy, with whose it is in front.
+    pub(super) fn for_whom(&self, remedy: &str) -> String {
+        match self.mended_by {
+            MendedBy::Itself => remedy.to_owned(),
+            who => format!("For {who}: {remedy}"),
+        }
     }
 
     /// The failure without a code that this description tells of.

@@ -17,6 +17,12 @@ const WAIT: &str = "Wait: this mostly passes by itself. If it stays, check the p
 const SOMEBODY_ELSE: &str = "Check the environment's token_endpoint, and have the proxy or firewall on the way let this machine through.";
 
 pub(super) const ON_THE_WAY: &[KnownError] = &[
+    staying(
+        Cause::OwnCertificateNotValid,
+        Operator,
+        "Maskinporten refuses a certificate that is not valid, so it was not asked.",
+        "Put a valid virksomhetssertifikat in its place, or check this machine's clock if this one should be valid.",
+    ),
     passing(
         Cause::Request,
         Operator,
@@ -39,7 +45,7 @@ pub(super) const ON_THE_WAY: &[KnownError] = &[
     passing(
         Cause::ConnectionTimedOut,
         Operator,
-        "The name was found, but something on the way, most often a firewall, drops what is sent.",
+        "Nothing comes back: something on the way, most often a firewall, drops what is sent.",
         LET_US_OUT,
     ),
     passing(
@@ -49,10 +55,22 @@ pub(super) const ON_THE_WAY: &[KnownError] = &[
         "Check the port in token_endpoint, and that nothing on the way, a proxy for one, breaks TLS open.",
     ),
     staying(
-        Cause::UntrustedCertificate,
+        Cause::UnknownCa,
         Operator,
-        "Its CA is not among those that are trusted here, or the certificate is another host's or not valid now. A proxy that breaks TLS open looks so.",
-        "If a proxy on the way breaks TLS open, have its CA trusted (outbound.ca_file); otherwise check the host, this machine's clock, and its CA certificates.",
+        "Its CA is not among those that are trusted here: a proxy that breaks TLS open looks so.",
+        "If there is such a proxy, have its CA trusted (outbound.ca_file); otherwise bring this machine's CA certificates up to date.",
+    ),
+    staying(
+        Cause::CertificateOfAnotherHost,
+        Operator,
+        "It is another host's: the name leads somewhere else, or something on the way answers in its place.",
+        "Check the host in token_endpoint, what this machine's DNS and /etc/hosts make of it, and the proxy on the way.",
+    ),
+    staying(
+        Cause::ServerCertificateNotValid,
+        Operator,
+        "It is not valid at this moment, by this machine's clock.",
+        "Check this machine's clock first; if it is right, whoever answers there, or the proxy on the way, has to renew the certificate.",
     ),
     staying(
         Cause::ProxyAuthentication,

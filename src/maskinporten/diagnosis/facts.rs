@@ -29,7 +29,7 @@ pub(super) fn facts(cause: Cause, error: &ExchangeError, circumstances: &Circums
         Cause::ScopeNotRegistered => scopes::facts(error, circumstances),
         Cause::IntegrationType | Cause::ScopeNotGranted | Cause::ScopeNotDelegated => vec![scopes::named(error, circumstances).sentence()],
         Cause::TooManyRequests | Cause::Outage | Cause::Redirect | Cause::Page | Cause::NotOAuth | Cause::Truncated | Cause::OddToken => {
-            vec![format!("What was asked is {}.", printable(environment.token_endpoint(), LONGEST_NAME))]
+            vec![format!("The token endpoint that was asked is {}.", printable(environment.token_endpoint(), LONGEST_NAME))]
         }
         _ => Vec::new(),
     }
@@ -92,8 +92,8 @@ fn certificate_and_environment(circumstances: &Circumstances<'_>) -> String {
 
 fn organisation(certificate: &Certificate) -> String {
     match certificate.organisation_number() {
-        Some(number) => format!("The certificate's is {number}."),
-        None => format!("The certificate, of {}, has none.", printable(certificate.subject(), LONGEST_NAME)),
+        Some(number) => format!("The certificate's number is {number}."),
+        None => format!("The certificate, of {}, has no organisation number.", printable(certificate.subject(), LONGEST_NAME)),
     }
 }
 

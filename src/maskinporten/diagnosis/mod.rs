@@ -54,7 +54,7 @@ pub struct ScopeSetting {
     pub place: String,
 }
 
-/// A failed exchange, explained: what happened, what it means, and what to do.
+/// A failed exchange, explained: what happened, what it means, who can mend it, and how.
 ///
 /// The text (`Display`) is whole sentences in the characters that an `error_description` may have
 /// ([RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)), and contains no secret.
@@ -103,14 +103,20 @@ impl Diagnosis {
     /// The whole text in at most `limit` characters. What is too long is cut where it says what was found, for the remedy is what
     /// people need.
     pub fn within(&self, limit: usize) -> String {
-        let for_what_was_found = limit.saturating_sub(self.remedy.len() + 1);
-        printable(&sentences([printable(&self.found(), for_what_was_found), self.remedy.clone()]), limit)
+        let what_to_do = self.what_to_do();
+        let for_what_was_found = limit.saturating_sub(what_to_do.len() + 1);
+        printable(&sentences([printable(&self.found(), for_what_was_found), what_to_do]), limit)
+    }
+
+    /// Whose it is to mend, and how.
+    fn what_to_do(&self) -> String {
+        self.known.for_whom(&self.remedy)
     }
 }
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.found(), self.remedy)
+        write!(f, "{} {}", self.found(), self.what_to_do())
     }
 }
 

@@ -37,8 +37,8 @@ impl<'a> Named<'a> {
     pub(super) fn sentence(&self) -> String {
         let scopes = listed(&self.scopes);
         match (self.by_maskinporten, self.scopes.len()) {
-            (true, 1) => format!("It is {scopes}."),
-            (true, _) => format!("They are {scopes}."),
+            (true, 1) => format!("The scope is {scopes}."),
+            (true, _) => format!("The scopes are {scopes}."),
             (false, 1) => format!("The scope that was asked for is {scopes}."),
             (false, _) => format!("The scopes that were asked for are {scopes}."),
         }

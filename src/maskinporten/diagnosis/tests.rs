@@ -73,7 +73,7 @@ fn it_reads_as_one_text() {
         diagnosis.remedy(),
         "Compare the client ID with the one on the client's page in Samarbeidsportalen, and see which environment that page is for. Where: client_id, line 3 of portvakt.toml; environment, line 4 of portvakt.toml; the client's page, Selvbetjening > Integrasjoner (test) > 2d6f1b0e-6c9b-4a1e-9a39-0e1c5b7f2a11."
     );
-    assert_eq!(diagnosis.to_string(), format!("{} {}", diagnosis.found(), diagnosis.remedy()));
+    assert_eq!(diagnosis.to_string(), format!("{} For whoever runs Portvakt: {}", diagnosis.found(), diagnosis.remedy()));
     assert_eq!(diagnosis.mended_by(), MendedBy::Operator);
 }
 
@@ -112,8 +112,8 @@ fn with_a_registered_key(#[case] environment: &str, #[case] code: &str, #[case] 
 #[case("prod", "virksomhet", "MP-120", "it is a test certificate, valid ", "environment, line 4")]
 #[case("prod", "virksomhet", "MP-120", "asked is prod, which takes production certificates alone.", "key, line 5")]
 #[case("test", "virksomhet", "MP-120", "asked is test, which takes test certificates alone.", "valid virksomhetssertifikat")]
-#[case("test", "virksomhet", "MP-122", "The certificate's is 991825827.", "key, line 5 of portvakt.toml; client_id, line 3")]
-#[case("test", "other-organisation", "MP-122", "The certificate's is ", "a client that the certificate's organisation owns")]
+#[case("test", "virksomhet", "MP-122", "The certificate's number is 991825827.", "key, line 5 of portvakt.toml; client_id, line 3")]
+#[case("test", "other-organisation", "MP-122", "The certificate's number is ", "a client that the certificate's organisation owns")]
 #[case("test", "virksomhet", "MP-123", "was signed with the certificate of ", "portvakt check --offline")]
 #[case("test", "virksomhet", "MP-124", "was signed with the certificate of ", "its own private key")]
 #[case(
@@ -138,9 +138,9 @@ fn a_thumbprint_is_that_of_the_key_in_use() {
 }
 
 #[rstest]
-#[case("Token request contains invalid scopes for client, a:b", "a:b a:c", "It is a:b.")]
-#[case("Invalid scopes: a:c, a:b.", "a:b a:c a:d", "They are a:b, a:c.")]
-#[case("Invalid scopes [a:b]", "a:b a:c", "It is a:b.")]
+#[case("Token request contains invalid scopes for client, a:b", "a:b a:c", "The scope is a:b.")]
+#[case("Invalid scopes: a:c, a:b.", "a:b a:c a:d", "The scopes are a:b, a:c.")]
+#[case("Invalid scopes [a:b]", "a:b a:c", "The scope is a:b.")]
 #[case("No", "a:b a:c", "The scopes that were asked for are a:b, a:c.")]
 #[case("No a:bc", "a:b", "The scope that was asked for is a:b.")]
 #[case("No", "a:1 a:2 a:3 a:4 a:5 a:6", "a:1, a:2, a:3, a:4, 2 more.")]

@@ -34,7 +34,7 @@ fn the_text_says_what_happened_and_what_it_means() {
         ),
         (
             unreachable(UnreachableReason::TimedOut { stage: Stage::Connecting, after: Duration::from_secs(2) }),
-            "No answer from https://test.maskinporten.no/token: connecting took longer than 2000 ms. The name was found, but something on the way, most often a firewall, drops what is sent.",
+            "No answer from https://test.maskinporten.no/token: connecting took longer than 2000 ms. Nothing comes back: something on the way, most often a firewall, drops what is sent.",
         ),
         (
             ExchangeError::Unavailable(Unavailable { status: 503, said: Some("Maintenance".into()), retry_after: None }),
@@ -69,7 +69,9 @@ fn every_text_has_only_what_an_error_description_may_have() {
         UnreachableReason::Dns("x".into()),
         UnreachableReason::Connect("x".into()),
         UnreachableReason::Tls("x".into()),
-        UnreachableReason::Certificate("x".into()),
+        UnreachableReason::Certificate("self-signed certificate".into()),
+        UnreachableReason::Certificate("hostname mismatch".into()),
+        UnreachableReason::Certificate("certificate has expired".into()),
         UnreachableReason::ProxyAuthentication,
         UnreachableReason::ProxyConnection("x".into()),
         UnreachableReason::Proxy("x".into()),
