@@ -1,6 +1,8 @@
 //! Where a failure is spoken of: the columns of the table. A new one is a function here that gives what was [`Said`], called by
 //! [`Scene::is_named`].
 
+use std::process::Command;
+
 use portvakt::maskinporten::{Cause, KnownError, MendedBy};
 use serde_json::Value;
 
@@ -35,7 +37,7 @@ impl Scene {
         let by_the_answer = self.said_by_the_answer(&portvakt, expected).await;
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
-        for said in [by_the_answer, by_the_log] {
+        for said in [by_the_answer, by_the_log, self.said_by_check(expected)] {
             said.is_all_of(expected);
         }
     }
@@ -59,6 +61,33 @@ impl Scene {
         assert_eq!(fields, ["WARN", self.integration, self.client_id, "simulator", self.scope, &mended_by], "{line}");
         let text = [text_of(&line, "error"), text_of(&line, "remedy")].map(Option::unwrap).join(" ");
         Said { by: "the log", text, code: text_of(&line, "code").filter(|code| code != "none"), trace_id: text_of(&line, "trace_id") }
+    }
+}
+
+impl Scene {
+    /// `portvakt check`, of the same file: the line of the step at which the way to Maskinporten ends, or of the exchange.
+    fn said_by_check(&self, expected: &Expected) -> Said {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("portvakt.toml");
+        // Named in full, so that it is tried.
+        let text =
+            self.configuration.text().replace("[\"folkeregister:deling/*\"", &format!("[\"{FREG_SCOPE}\", \"folkeregister:deling/*\""));
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
+        command.args(["check", "--format", "json", "--integration", self.integration, "--config"]).arg(&file);
+        let output = command.output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &report["result"]), (Some(1), &"failed".into()), "{report}");
+        let exchange = format!("{} {}", self.integration, self.scope);
+        let is_it = |line: &&Value| match line["stage"].as_str().unwrap() {
+            "exchange" => line["subject"] == *exchange,
+            stage => ["dns", "connect", "tls"].contains(&stage),
+        };
+        let lines = report["checks"].as_array().unwrap().iter().filter(|line| line["result"] == "failed");
+        let line = lines.clone().find(is_it).unwrap_or_else(|| panic!("it is not said by check: {report}"));
+        assert!(!expected.refused || line["stage"] == "exchange", "{report}");
+        let text = ["found", "remedy"].map(|name| text_of(line, name).unwrap()).join(" ");
+        Said { by: "check", text, code: text_of(line, "maskinporten_code"), trace_id: text_of(line, "trace_id") }
     }
 }
 
