@@ -128,7 +128,7 @@ fn transcript() -> Vec<(String, String)> {
     for line in block.lines() {
         match (line.strip_prefix("$ "), found.last_mut()) {
             (Some(command), _) => found.push((command.to_owned(), String::new())),
-            (None, Some((_, printed))) => *printed += &format!("{line}\n"),
+            (None, Some((_, printed))) => printed.extend([line, "\n"]),
             (None, None) => panic!("this stands before the first command: {line}"),
         }
     }
