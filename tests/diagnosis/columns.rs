@@ -35,7 +35,8 @@ impl Scene {
         let by_the_answer = self.said_by_the_answer(&portvakt, expected).await;
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
-        for said in [by_the_answer, by_the_log] {
+        let by_token = self.said_by_token(&portvakt, expected);
+        for said in [by_the_answer, by_the_log, by_token] {
             said.is_all_of(expected);
         }
     }
@@ -59,6 +60,26 @@ impl Scene {
         assert_eq!(fields, ["WARN", self.integration, self.client_id, "simulator", self.scope, &mended_by], "{line}");
         let text = [text_of(&line, "error"), text_of(&line, "remedy")].map(Option::unwrap).join(" ");
         Said { by: "the log", text, code: text_of(&line, "code").filter(|code| code != "none"), trace_id: text_of(&line, "trace_id") }
+    }
+
+    /// `portvakt token`, with the same file: an exchange of its own, and so a trace ID of its own.
+    fn said_by_token(&self, portvakt: &Portvakt, expected: &Expected) -> Said {
+        let output = portvakt_command()
+            .args(["token", "--integration", self.integration, "--scope", self.scope, "--config"])
+            .arg(portvakt.directory.path().join("portvakt.toml"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let whose = KnownError::of(expected.cause).mended_by;
+        assert!(text.ends_with(&format!("\nWho can: {whose}\n")), "{text}");
+        let word_after = |before: &str| {
+            let (_, rest) = text.split_once(before)?;
+            rest.split([',', ')', ' ']).next().map(str::to_owned)
+        };
+        // As in `(MP-121, trace ID …)`.
+        let code = word_after("(MP-").map(|number| format!("MP-{number}"));
+        Said { by: "token", code, trace_id: word_after("trace ID "), text }
     }
 }
 
