@@ -3,6 +3,7 @@
 mod api_key;
 mod assembly;
 mod banner;
+mod check;
 mod completions;
 mod demo;
 mod expiry;
@@ -69,6 +70,7 @@ enum Command {
     Demo(demo::Arguments),
     Simulate(simulate::Arguments),
     Init(init::Arguments),
+    Check(check::Arguments),
     Keygen(keygen::Arguments),
     ApiKey(api_key::Arguments),
     Token(token::Arguments),
@@ -81,8 +83,8 @@ impl Command {
     /// What is logged when `PORTVAKT_LOG` does not say. None: info.
     fn default_log_filter(&self) -> Option<&'static str> {
         match self {
-            // What it shows is on stdout already, and one of its calls fails on purpose.
-            Self::Demo(_) => Some("error"),
+            // What they show is on stdout already, failures among it.
+            Self::Demo(_) | Self::Check(_) => Some("error"),
             // What signs is not news to who asks for one token.
             Self::Token(_) => Some("warn"),
             _ => None,
@@ -161,6 +163,7 @@ pub fn run() -> ExitCode {
     exit_code(match command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),

@@ -31,12 +31,27 @@ impl Config {
     /// [`ConfigError::Unreadable`] when the file itself cannot be read; otherwise [`ConfigError::Mistakes`] with all mistakes of
     /// the file at once, its warnings among them.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let Inspection { config, mistakes, .. } = Self::inspect(path)?;
+        match config {
+            Some(config) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => {
+                Ok(Self { warnings: mistakes, ..config })
+            }
+            _ => Err(ConfigError::from(mistakes)),
+        }
+    }
+
+    /// Reads the file as [`Config::load`] does, for who wants to see as much of it as can be used, whatever is wrong with the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`] when the file itself cannot be read.
+    pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
         let unreadable = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), error };
         let bytes = contents(path).map_err(unreadable)?;
         let directory = directory_of(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
-            Ok(text) => read(path, &directory, &text),
-            Err(error) => Err(not_utf8(path, &error)),
+            Ok(text) => Ok(read(path, &directory, &text)),
+            Err(error) => Ok(not_utf8(path, &error)),
         }
     }
 
@@ -49,6 +64,20 @@ impl Config {
     pub fn line_of(&self, place: Place) -> String {
         self.source.line_of(place)
     }
+}
+
+/// What can be said of a file, whether it can be used or not.
+#[derive(Debug)]
+pub struct Inspection {
+    /// As much as could be read: integrations and callers with mistakes are left out, and warnings are among the mistakes. None when too
+    /// much is wrong to tell what the rest means.
+    pub config: Option<Config>,
+    /// All that is wrong, or should be better, in the file's order.
+    pub mistakes: Vec<Mistake>,
+    /// The names of the integrations that are left out.
+    pub left_out: Vec<String>,
+    /// Whether `[outbound]` has mistakes: then `config` does not say how to reach Maskinporten.
+    pub outbound_is_wrong: bool,
 }
 
 /// No file of this kind is larger; a device that never ends is not read to the end of memory.
@@ -69,25 +98,26 @@ fn directory_of(path: &Path) -> io::Result<PathBuf> {
     Ok(absolute.parent().unwrap_or(&absolute).to_owned())
 }
 
-fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Inspection {
     let valid = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(error.as_bytes());
     let source = Arc::new(Source::new(path.to_owned(), &text, &[]));
     let place = Place::new(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
     let mistake = Mistake::new(Severity::Error, place, "this is not UTF-8", "save the file as UTF-8 text", source);
-    ConfigError::from(vec![mistake])
+    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new(), outbound_is_wrong: false }
 }
 
-fn read(path: &Path, directory: &Path, text: &str) -> Result<Config, ConfigError> {
+fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let empty = DeTable::new();
     let mut findings = Findings::default();
     let parts = Parts::read(document.get_ref(), &empty, directory, &mut findings);
     let (mistakes, source) = findings.conclude(path, text, &syntax_errors);
-    match parts {
-        Some(parts) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => Ok(parts.into_config(mistakes, source)),
-        _ => Err(ConfigError::from(mistakes)),
-    }
+    // After broken syntax nobody knows what belongs to what.
+    let parts = parts.filter(|_| syntax_errors.is_empty());
+    let left_out = parts.as_ref().map_or_else(Vec::new, Parts::left_out);
+    let outbound_is_wrong = parts.as_ref().is_some_and(|parts| parts.outbound_is_wrong);
+    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out, outbound_is_wrong }
 }
 
 /// The file's tables, read.
@@ -98,6 +128,9 @@ struct Parts {
     cache: super::Cache,
     integrations: Vec<Integration>,
     callers: Vec<Caller>,
+    /// The names of all integrations, also of those with mistakes.
+    names: Vec<String>,
+    outbound_is_wrong: bool,
 }
 
 impl Parts {
@@ -107,7 +140,9 @@ impl Parts {
         let server = root.section(SERVER, empty, findings);
         let management = root.section(MANAGEMENT, empty, findings);
         let listeners = sections::listeners(server, management, findings);
+        let errors = findings.errors();
         let outbound = root.section(OUTBOUND, empty, findings).and_then(|table| sections::outbound(table, directory, findings));
+        let outbound_is_wrong = findings.errors() > errors;
         let cache = root.section(CACHE, empty, findings).and_then(|table| sections::cache(table, findings));
         let environments = root.section(ENVIRONMENT, empty, findings).map(|table| Environments::read(table, findings)).unwrap_or_default();
         let mut names = Names::default();
@@ -115,14 +150,20 @@ impl Parts {
             read_integrations(&mut root, &mut Around { directory, environments: &environments, names: &mut names }, findings);
         let callers = read_callers(&mut root, directory, &mut names, findings);
         names.check(findings);
+        let names = names.integration_names();
         root.finish(findings);
         let (server, management) = listeners?;
-        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers })
+        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers, names, outbound_is_wrong })
     }
 
-    fn into_config(self, warnings: Vec<Mistake>, source: Arc<Source>) -> Config {
-        let Self { server, management, outbound, cache, integrations, callers } = self;
-        Config { server, management, outbound, cache, integrations, callers, warnings, source }
+    fn left_out(&self) -> Vec<String> {
+        let is_there = |name: &String| self.integrations.iter().any(|integration| integration.name == *name);
+        self.names.iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
+    fn into_config(self, source: Arc<Source>) -> Config {
+        let Self { server, management, outbound, cache, integrations, callers, .. } = self;
+        Config { server, management, outbound, cache, integrations, callers, warnings: Vec::new(), source }
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the file begins: for what stands nowhere.
+    pub const BEGINNING: Self = Self { start: 0, end: 0 };
+
     /// Bytes of the file's text.
     pub(super) fn new(span: Range<usize>) -> Self {
         Self { start: span.start, end: span.end.max(span.start) }
@@ -86,6 +89,15 @@ pub enum Severity {
     Warning,
 }
 
+/// What a mistake is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// What the operator's file says.
+    Configuration,
+    /// A file with a secret in it, that the operator's file names: it cannot be used, or others can read it.
+    SecretFile,
+}
+
 /// Whether a rendering has colours (ANSI escape codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colours {
@@ -102,6 +114,7 @@ pub enum Colours {
 #[derive(Clone, Debug)]
 pub struct Mistake {
     severity: Severity,
+    subject: Subject,
     place: Place,
     text: String,
     help: String,
@@ -112,7 +125,13 @@ pub struct Mistake {
 impl Mistake {
     /// Texts may hold what the file holds, so they are masked here, in one place for all of them.
     pub(super) fn new(severity: Severity, place: Place, text: &str, help: &str, source: Arc<Source>) -> Self {
-        Self { severity, place, text: masking::masked_text(text), help: masking::masked_text(help), other: None, source }
+        let (text, help) = (masking::masked_text(text), masking::masked_text(help));
+        Self { severity, subject: Subject::Configuration, place, text, help, other: None, source }
+    }
+
+    pub(super) fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
     }
 
     /// A second place that belongs to it: where the same name was given first, for example.
@@ -124,6 +143,11 @@ impl Mistake {
     /// Whether it stops the start.
     pub fn severity(&self) -> Severity {
         self.severity
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// Where it stands.

@@ -56,6 +56,7 @@ mod foreign_text;
 mod grant;
 mod name_lookup;
 mod outbound;
+pub mod probe;
 mod scope;
 mod signing_key;
 

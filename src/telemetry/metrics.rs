@@ -13,6 +13,8 @@ use super::spread_histogram::SpreadHistogram;
 
 /// Label value where caller or integration is not known.
 const NONE: &str = "none";
+/// Label value of a code that the catalogue of failures does not have.
+const OTHER: &str = "other";
 
 /// All metrics of the service.
 #[derive(Debug)]
@@ -163,10 +165,11 @@ impl Metrics {
         CallerMetrics::new(&self.token_requests, caller, integration.unwrap_or(NONE))
     }
 
-    /// The handles of an integration.
-    pub fn integration(&self, name: &str) -> IntegrationMetrics {
-        for result in [RequestResult::Refused, RequestResult::Failed] {
-            self.exchanges.with_label_values(&[name, result.name(), NONE]);
+    /// The handles of an integration. `codes`: Maskinporten's, as refusals are counted by them, so that each count starts at 0.
+    pub fn integration(&self, name: &str, codes: impl IntoIterator<Item = &'static str>) -> IntegrationMetrics {
+        self.exchanges.with_label_values(&[name, RequestResult::Failed.name(), NONE]);
+        for code in codes.into_iter().chain([NONE, OTHER]) {
+            self.exchanges.with_label_values(&[name, RequestResult::Refused.name(), code]);
         }
         IntegrationMetrics {
             name: name.into(),

@@ -240,6 +240,7 @@ impl Exchanges {
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
     pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
         let key = (purpose.kind(), request.clone());
+        let is_renewal = matches!(purpose, Purpose::Renewal(_));
         let sender = {
             let mut under_way = integration.under_way();
             // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
@@ -251,7 +252,8 @@ impl Exchanges {
             if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
                 return Joined::There(token);
             }
-            if under_way.len() >= MOST_UNDER_WAY {
+            // Renewals are no more than there are tokens in the cache, and a burst of other requests is not to let those run out.
+            if under_way.len() >= MOST_UNDER_WAY && !is_renewal {
                 return Joined::Refused(TokenError::TooMany(Arc::clone(&integration.name)));
             }
             let (sender, receiver) = watch::channel(None);
@@ -263,7 +265,6 @@ impl Exchanges {
         let integration = Arc::clone(integration);
         let mut off_the_table = OffTheTable { integration: Arc::clone(&integration), key, is_on_it: true };
         let exchanges = Arc::clone(self);
-        let is_renewal = matches!(purpose, Purpose::Renewal(_));
         let exchange = async move {
             let turns = if is_renewal { &integration.renewal_turns } else { &integration.turns };
             // Nobody closes them: this always is a turn.

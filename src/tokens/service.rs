@@ -17,7 +17,7 @@ use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, Scopes, Setup, TokenEndpointClient};
+use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
 /// How often what has expired is let go of, and failures that go on are looked at.
@@ -89,7 +89,7 @@ impl TokenService {
             let prefetch: Vec<TokenRequest> =
                 integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
             let cache = TokenCache::new(share, prefetch.iter().cloned());
-            let handles = metrics.integration(&integration.name);
+            let handles = metrics.integration(&integration.name, KnownError::all().filter_map(|known| known.code));
             let environment = integration.client.environment();
             let neighbour = integrations.iter().find(|earlier| earlier.client.environment() == environment);
             let clock = neighbour.map_or_else(

@@ -109,7 +109,7 @@ impl Diagnosis {
     }
 
     /// Whose it is to mend, and how.
-    fn what_to_do(&self) -> String {
+    pub fn what_to_do(&self) -> String {
         self.known.for_whom(&self.remedy)
     }
 }
