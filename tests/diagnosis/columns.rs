@@ -1,8 +1,6 @@
 //! Where a failure is spoken of: the columns of the table. A new one is a function here that gives what was [`Said`], called by
 //! [`Scene::is_named`].
 
-use std::process::Command;
-
 use portvakt::maskinporten::{Cause, KnownError, MendedBy};
 use serde_json::Value;
 
@@ -37,7 +35,9 @@ impl Scene {
         let by_the_answer = self.said_by_the_answer(&portvakt, expected).await;
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
-        for said in [by_the_answer, by_the_log, self.said_by_check(expected)] {
+        let by_check = self.said_by_check(&portvakt);
+        let by_token = self.said_by_token(&portvakt, expected);
+        for said in [by_the_answer, by_the_log, by_check, by_token] {
             said.is_all_of(expected);
         }
     }
@@ -62,32 +62,39 @@ impl Scene {
         let text = [text_of(&line, "error"), text_of(&line, "remedy")].map(Option::unwrap).join(" ");
         Said { by: "the log", text, code: text_of(&line, "code").filter(|code| code != "none"), trace_id: text_of(&line, "trace_id") }
     }
-}
 
-impl Scene {
-    /// `portvakt check`, of the same file: the line of the step at which the way to Maskinporten ends, or of the exchange.
-    fn said_by_check(&self, expected: &Expected) -> Said {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("portvakt.toml");
-        // Named in full, so that it is tried.
-        let text =
-            self.configuration.text().replace("[\"folkeregister:deling/*\"", &format!("[\"{FREG_SCOPE}\", \"folkeregister:deling/*\""));
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
-        command.args(["check", "--format", "json", "--integration", self.integration, "--config"]).arg(&file);
-        let output = command.output().unwrap();
+    /// Beside the service that runs: the line that failed, and the one that did so first.
+    fn said_by_check(&self, portvakt: &Portvakt) -> Said {
+        let mut command = portvakt_command();
+        command.args(["check", "--format", "json", "--integration", self.integration, "--config"]);
+        let output = command.arg(portvakt.directory.path().join("portvakt.toml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((output.status.code(), &report["result"]), (Some(1), &"failed".into()), "{report}");
-        let exchange = format!("{} {}", self.integration, self.scope);
-        let is_it = |line: &&Value| match line["stage"].as_str().unwrap() {
-            "exchange" => line["subject"] == *exchange,
-            stage => ["dns", "connect", "tls"].contains(&stage),
+        let checks = report["checks"].as_array().unwrap();
+        let failed: Vec<&Value> = checks.iter().filter(|check| check["result"] == "failed").collect();
+        let [first, ..] = failed.as_slice() else { panic!("nothing failed: {report:#}") };
+        let text = ["found", "remedy"].map(|name| text_of(first, name).unwrap()).join(" ");
+        Said { by: "check", text, code: text_of(first, "maskinporten_code"), trace_id: text_of(first, "trace_id") }
+    }
+
+    /// `portvakt token`, with the same file: an exchange of its own, and so a trace ID of its own.
+    fn said_by_token(&self, portvakt: &Portvakt, expected: &Expected) -> Said {
+        let output = portvakt_command()
+            .args(["token", "--integration", self.integration, "--scope", self.scope, "--config"])
+            .arg(portvakt.directory.path().join("portvakt.toml"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let whose = KnownError::of(expected.cause).mended_by;
+        assert!(text.ends_with(&format!("\nWho can: {whose}\n")), "{text}");
+        let word_after = |before: &str| {
+            let (_, rest) = text.split_once(before)?;
+            rest.split([',', ')', ' ']).next().map(str::to_owned)
         };
-        let lines = report["checks"].as_array().unwrap().iter().filter(|line| line["result"] == "failed");
-        let line = lines.clone().find(is_it).unwrap_or_else(|| panic!("it is not said by check: {report}"));
-        assert!(!expected.refused || line["stage"] == "exchange", "{report}");
-        let text = ["found", "remedy"].map(|name| text_of(line, name).unwrap()).join(" ");
-        Said { by: "check", text, code: text_of(line, "maskinporten_code"), trace_id: text_of(line, "trace_id") }
+        // As in `(MP-121, trace ID …)`.
+        let code = word_after("(MP-").map(|number| format!("MP-{number}"));
+        Said { by: "token", code, trace_id: word_after("trace ID "), text }
     }
 }
 

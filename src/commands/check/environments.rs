@@ -107,21 +107,15 @@ impl Way {
         let Some(untrusted) = &handshake.untrusted else {
             return Finding::ok(format!("{} with {presented}", handshake.protocol));
         };
-        let reason = UnreachableReason::Certificate(untrusted.found.clone());
-        let known = self.known(reason.clone());
-        let mut finding = self.failed(reason);
+        let known = self.known(UnreachableReason::Certificate(untrusted.found.clone()));
+        let is_digdirs = self.environment.is_production() || self.environment.is_test();
+        let known = if known.cause == Cause::UnknownCa && is_digdirs { KnownError::of(Cause::TlsBrokenOpen) } else { known };
         let root = handshake.root().unwrap_or("nobody");
-        finding.found = format!(
-            "the server presented {presented}, and it is not trusted: {} (the CA that it leads to is {root}). {}",
+        let found = format!(
+            "the server presented {presented}, and it is not trusted: {} (the chain ends at {root}). {}",
             untrusted.found, known.meaning
         );
-        // Whose CA nobody knows is nobody of Digdir's.
-        if known.cause == Cause::UnknownCa && (self.environment.is_production() || self.environment.is_test()) {
-            finding.remedy = Some(format!(
-                "Digdir's own certificates are trusted everywhere, so this is most likely a proxy that breaks TLS open: put its CA's certificate ({root}) into a file, and name that as `ca_file` in [outbound]."
-            ));
-        }
-        finding
+        Finding::failed(found, known.remedy)
     }
 
     async fn metadata(&self) -> Vec<Finding> {
