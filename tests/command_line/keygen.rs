@@ -210,6 +210,8 @@ fn a_virksomhetssertifikats_key_can_be_registered_too(#[case] file: &str, #[case
 #[case(&["--from", "key.pem", "--out", "other.pem"], "cannot be used with")]
 #[case(&["--from", "key.pem", "--bits", "4096"], "cannot be used with")]
 #[case(&["--password-file", PASSWORD], "--from")]
+#[case(&["--password-file", PASSWORD, "--out", "new.pem"], "cannot be used with")]
+#[case(&["--password-file", PASSWORD, "--format", "jwk"], "cannot be used with")]
 #[case(&["--bits", "1024"], "2048")]
 #[case(&["--bits", "many"], "2048")]
 #[case(&["--format", "der"], "pem")]

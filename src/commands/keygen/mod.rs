@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "format", "bits"], help_heading = "A key that exists")]
     from: Option<PathBuf>,
     /// The file with its password
-    #[arg(long, value_name = "FILE", requires = "from", help_heading = "A key that exists")]
+    #[arg(long, value_name = "FILE", requires = "from", conflicts_with_all = ["out", "format", "bits"], help_heading = "A key that exists")]
     password_file: Option<PathBuf>,
 
     /// Its name at Maskinporten, unique among all customers [default: a new UUID]
