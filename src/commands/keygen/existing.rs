@@ -10,6 +10,9 @@ use super::super::toml_text;
 use crate::config::{read_password_file, read_secret_file};
 use crate::maskinporten::{FileKind, SigningKey};
 
+/// Where the private key of a PKCS#12 file is put.
+const EXTRACTED: &str = "key.pem";
+
 /// The key, and the name that its public half is shown under.
 pub(super) struct Existing {
     pub(super) key: SigningKey,
@@ -65,16 +68,23 @@ impl Existing {
         Ok(Self { key, kid, form, files: Files { key: named(file), password: password_file.map(named) } })
     }
 
-    /// The integration's line; none for PKCS#12, whose keys are known by their certificates there.
-    pub(super) fn line(&self) -> Option<String> {
+    /// The command that puts the private key of a PKCS#12 file into a file by itself: portvakt.toml has no line for one without its
+    /// certificate.
+    pub(super) fn extraction(&self) -> Option<String> {
+        let command = || format!("(umask 077; openssl pkcs12 -in {} -nocerts -noenc -out {EXTRACTED})", self.files.key);
+        (self.form == Form::Pkcs12).then(command)
+    }
+
+    /// The integration's line; for PKCS#12, with the file that [`Existing::extraction`] makes.
+    pub(super) fn line(&self) -> String {
         let (file, kid) = (toml_text(&self.files.key), toml_text(&self.kid));
         match (self.form, &self.files.password) {
-            (Form::Pem, None) => Some(format!("key = {{ private_key_file = {file}, kid = {kid} }}")),
+            (Form::Pem, None) => format!("key = {{ private_key_file = {file}, kid = {kid} }}"),
             (Form::Pem, Some(password)) => {
-                Some(format!("key = {{ private_key_file = {file}, kid = {kid}, password_file = {} }}", toml_text(password)))
+                format!("key = {{ private_key_file = {file}, kid = {kid}, password_file = {} }}", toml_text(password))
             }
-            (Form::Jwk, _) => Some(format!("key = {{ jwk_file = {file} }}")),
-            (Form::Pkcs12, _) => None,
+            (Form::Jwk, _) => format!("key = {{ jwk_file = {file} }}"),
+            (Form::Pkcs12, _) => format!("key = {{ private_key_file = {}, kid = {kid} }}", toml_text(EXTRACTED)),
         }
     }
 }

@@ -108,7 +108,7 @@ fn make(arguments: &Arguments) -> Result<(), Failure> {
         Format::Pem => format!("key = {{ {key_name} = {}, kid = {} }}", toml_text(file), toml_text(&kid)),
         Format::Jwk => format!("key = {{ {key_name} = {} }}", toml_text(file)),
     };
-    show(&public_key, Some(&line), arguments.algorithm)
+    show(&public_key, &line, arguments.algorithm)
 }
 
 fn not_made(error: &KeyError) -> Failure {
@@ -130,24 +130,22 @@ fn show_existing(file: &Path, arguments: &Arguments) -> Result<(), Failure> {
     if let Some(choice) = existing.key.choice() {
         say(choice);
     }
-    let line = existing.line();
-    if line.is_none() {
-        say("The integration needs the private key in a file by itself. To get it out:");
-        say(format_args!("  (umask 077; openssl pkcs12 -in {} -nocerts -noenc -out key.pem)", file.display()));
+    if let Some(command) = existing.extraction() {
+        say("The integration needs the private key in a file by itself. To get it out (old files need -legacy too; of several keys, keep");
+        say("the one of the pair that signs):");
+        say(format_args!("  {command}"));
     }
-    show(&public_key, line.as_deref(), arguments.algorithm)
+    show(&public_key, &existing.line(), arguments.algorithm)
 }
 
 /// The public key on stdout, and around it, on stderr, where it goes.
-fn show(public_key: &str, line: Option<&str>, algorithm: Algorithm) -> Result<(), Failure> {
+fn show(public_key: &str, line: &str, algorithm: Algorithm) -> Result<(), Failure> {
     say("\nThe public key, for Samarbeidsportalen:");
     print(&format!("[{public_key}]"))?;
-    if let Some(line) = line {
-        say("\nThe integration's line in portvakt.toml, which looks for a relative file name beside itself:");
-        say(format_args!("  {line}"));
-        if algorithm != Algorithm::default() {
-            say(format_args!("  algorithm = \"{algorithm}\""));
-        }
+    say("\nThe integration's line in portvakt.toml, which looks for a relative file name beside itself:");
+    say(format_args!("  {line}"));
+    if algorithm != Algorithm::default() {
+        say(format_args!("  algorithm = \"{algorithm}\""));
     }
     say("\nWhat to do next:");
     say("  1. In Samarbeidsportalen, open the integration and add the public key to its keys, with the square brackets.");
