@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -231,6 +231,25 @@ async fn a_new_key_is_shown_once_and_works() {
     let more = format!("[[caller]]\nname = \"new\"\nkeys = [{line}]\nmay = [{{ integration = \"freg\", scopes = [\"{FREG_SCOPE}\"] }}]");
     let portvakt = Portvakt::start(&Configuration { more, ..configuration(&simulator) });
     portvakt.ask().with("X-Gravitee-Api-Key", key).send().await.token();
+}
+
+/// As `portvakt api-key new | head -n 1`, which its help shows.
+#[test]
+fn who_reads_the_key_alone_makes_nothing_fail() {
+    let mut child = command(&["api-key", "new"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut key = String::new();
+    // Unbuffered and gone with the line, as head is.
+    let mut stdout = child.stdout.take().unwrap();
+    while !key.ends_with('\n') {
+        let mut byte = [0];
+        stdout.read_exact(&mut byte).unwrap();
+        key.push(char::from(byte[0]));
+    }
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), key.len()), (Some(0), 53), "{err}");
+    assert!(!err.contains("error:"), "{err}");
 }
 
 #[rstest]

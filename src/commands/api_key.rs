@@ -63,10 +63,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn new() -> Result<(), Failure> {
     let made = make_key().map_err(|error| Failure::failed(format_args!("OpenSSL gave no randomness for a key: {error}")))?;
-    say("The key, shown this once. It belongs where the caller keeps its secrets:");
-    print(&made.key)?;
-    say("The line for the caller's keys in portvakt.toml:");
-    print(&line(made.digest))
+    say(
+        "The key, shown this once: it belongs where the caller keeps its secrets. Below it, the line for the caller's keys in portvakt.toml:",
+    );
+    // In one go: `head -n 1` closes the pipe once it has the first line.
+    print(&Zeroizing::new([made.key.as_str(), "\n", &line(made.digest)].concat()))
 }
 
 fn hash() -> Result<(), Failure> {
