@@ -17,7 +17,7 @@ pub(super) fn checks(file: &str, mistakes: &[Mistake], config: Option<&Config>) 
     if config.is_none() && secrets.is_empty() {
         secrets.push(Finding::skipped(Stage::Configuration.of(file), NOT_TRIED));
     }
-    let secrets = or_ok(secrets, || "they can be read, and by nobody else on this machine".to_owned());
+    let secrets = or_ok(secrets, || "they can be read, and not by everyone on this machine".to_owned());
     vec![
         Check::known(Stage::Configuration.of(file), "reading the configuration file", configuration),
         Check::known(Stage::Secrets.of(file), "reading the files with secrets that it names", secrets),
