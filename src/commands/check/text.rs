@@ -57,9 +57,11 @@ fn detail(out: &mut impl Write, label: &str, text: &str) -> io::Result<()> {
 fn summary(out: &mut impl Write, done: &[Done]) -> io::Result<()> {
     let tally = |verdict| done.iter().flat_map(|done| &done.findings).filter(|finding| finding.verdict == verdict).count();
     let (failed, warnings, well, skipped) = (tally(Verdict::Failed), tally(Verdict::Warning), tally(Verdict::Ok), tally(Verdict::Skipped));
-    let (style, conclusion) = match (failed, warnings) {
-        (0, 0) => (GOOD, "Nothing is wrong"),
-        (0, _) => (WARNING, "It works, with warnings"),
+    let (style, conclusion) = match (failed, warnings, skipped) {
+        (0, 0, 0) => (GOOD, "Nothing is wrong"),
+        (0, 0, _) => (GOOD, "Nothing is wrong in what was looked at"),
+        (0, _, 0) => (WARNING, "It works, with warnings"),
+        (0, ..) => (WARNING, "Warnings only, in what was looked at"),
         _ => (BAD, "Something does not work"),
     };
     writeln!(out, "\n{style}{conclusion}{style:#}: {well} ok, {}, {failed} failed, {skipped} skipped.", count(warnings, "warning"))
