@@ -23,7 +23,8 @@ fn the_only_key_has_expired() {
 
 #[rstest]
 #[case::one_of_two_has_expired(-1, &["has expired", "Take it out of the file"])]
-#[case::soon(10, &["expires in 10 days", "portvakt api-key new"])]
+#[case::soon(10, &["expires in 10 days, on", "portvakt api-key new"])]
+#[case::very_soon(1, &["expires in 1 day, on", "portvakt api-key new"])]
 fn a_key_that_ends(#[case] days: i64, #[case] words: &[&str]) {
     let mut bench = Workbench::new();
     bench.keys = format!("[{}, {}]", key(OTHER_API_KEY, days), key(API_KEY, 40));

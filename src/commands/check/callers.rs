@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::configuration::count;
 use super::finding::{Finding, Stage, or_ok};
 use super::keys::DAYS_AHEAD;
 use super::rules;
@@ -43,7 +44,8 @@ fn keys(keys: &[ApiKey], now: Timestamp) -> Vec<Finding> {
                 let remedy = "Take it out of the file, once nobody uses it any more.";
                 findings.push(Finding::warning(format!("the API key {shown} has expired, on {}", day(expires)), remedy));
             } else if u64::try_from(days).is_ok_and(|days| days <= DAYS_AHEAD) {
-                findings.push(Finding::warning(format!("the API key {shown} expires in {days} days, on {}", day(expires)), renew));
+                findings
+                    .push(Finding::warning(format!("the API key {shown} expires in {}, on {}", count(days, "day"), day(expires)), renew));
             }
         }
         if let Some(file) = key.file.as_ref().filter(|file| std::str::from_utf8(file.without_line_break()).is_ok_and(has_wrong_checksum)) {
@@ -102,7 +104,6 @@ fn networks(networks: &[IpNet], listen: IpAddr) -> Vec<Finding> {
 }
 
 fn facts(caller: &Caller, now: Timestamp) -> String {
-    let count = super::configuration::count;
     let valid = caller.keys.iter().filter(|key| key.expires.is_none_or(|expires| expires > now)).count();
     let networks = match caller.networks.len() {
         0 => "from anywhere".to_owned(),

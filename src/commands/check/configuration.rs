@@ -56,6 +56,7 @@ fn finding(mistake: &Mistake) -> Finding {
 }
 
 /// `1 caller`, `2 callers`
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+pub(super) fn count<N: Copy + std::fmt::Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

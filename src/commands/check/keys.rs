@@ -96,15 +96,11 @@ fn validity(certificate: &Certificate, now: SystemTime, line: &str) -> Option<Fi
         ValidityState::NotYetValid => Some(failed("is not valid yet")),
         ValidityState::Valid => {
             let days = days_until(validity.not_after, now);
-            let found = || format!("the certificate has {} left: {validity}", super::configuration::count(days_as_usize(days), "day"));
+            let found = || format!("the certificate has {} left: {validity}", super::configuration::count(days, "day"));
             let renew = || format!("Order a new virksomhetssertifikat from Buypass or Commfides, and name its files in {line}.");
             (days <= DAYS_AHEAD).then(|| Finding::warning(found(), renew()))
         }
     }
-}
-
-fn days_as_usize(days: u64) -> usize {
-    usize::try_from(days).unwrap_or(usize::MAX)
 }
 
 /// Whole days, rounded down.
