@@ -207,7 +207,7 @@ impl fmt::Display for Mistake {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// It cannot be read at all.
-    #[error("cannot read the configuration file `{}`: {error}. Name another one with --config FILE or PORTVAKT_CONFIG, or mend its permissions", path.display())]
+    #[error("cannot read the configuration file `{}`: {error}. {}", path.display(), self.help())]
     Unreadable {
         /// The file that was tried.
         path: PathBuf,
@@ -226,6 +226,17 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } => &[],
             Self::Mistakes(mistakes) => mistakes,
+        }
+    }
+
+    /// What to do, as far as the mistakes do not say it themselves.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                "Name the file with --config FILE or PORTVAKT_CONFIG, or make one with portvakt init"
+            }
+            Self::Unreadable { .. } => "Name another one with --config FILE or PORTVAKT_CONFIG, or mend its permissions",
+            Self::Mistakes(_) => "Correct the file",
         }
     }
 

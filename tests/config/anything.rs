@@ -109,7 +109,7 @@ fn a_file_that_is_not_there_is_told_how_to_name_another() {
     assert!(matches!(error, ConfigError::Unreadable { .. }) && error.mistakes().is_empty());
     assert_eq!(
         workbench.shown(&error.render(Colours::With)),
-        "cannot read the configuration file `portvakt.toml`: No such file or directory (os error 2). Name another one with --config FILE or PORTVAKT_CONFIG, or mend its permissions"
+        "cannot read the configuration file `portvakt.toml`: No such file or directory (os error 2). Name the file with --config FILE or PORTVAKT_CONFIG, or make one with portvakt init"
     );
 }
 

@@ -26,13 +26,11 @@ pub(super) fn checks(file: &str, mistakes: &[Mistake], config: Option<&Config>) 
 
 /// A file that cannot be read at all.
 pub(super) fn unreadable(file: &str, error: &ConfigError) -> Check {
-    let finding = match error {
-        ConfigError::Unreadable { path, error } => Finding::failed(
-            format!("cannot read the configuration file `{}`: {error}", path.display()),
-            "Name another file with --config FILE or PORTVAKT_CONFIG, or mend its permissions.",
-        ),
-        ConfigError::Mistakes(_) => Finding::failed(error.to_string(), "Correct the file."),
+    let found = match error {
+        ConfigError::Unreadable { path, error } => format!("cannot read the configuration file `{}`: {error}", path.display()),
+        ConfigError::Mistakes(_) => error.to_string(),
     };
+    let finding = Finding::failed(found, format!("{}.", error.help()));
     Check::known(Stage::Configuration.of(file), "reading the configuration file", vec![finding])
 }
 
