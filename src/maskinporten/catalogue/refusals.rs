@@ -27,7 +27,7 @@ const fn told_by(
     KnownError { cause, code: None, meaning, remedy, mended_by, passes_by_itself: false, look_at, told_by }
 }
 
-const SYNCHRONISE: &str = "Synchronise this machine's clock, with chrony or systemd-timesyncd for example.";
+const SYNCHRONISE: &str = "Synchronise this machine's clock, with chrony or systemd-timesyncd for example. If it is right, look for what holds requests up, or sets the Date, on their way.";
 
 pub(super) const UNLISTED: KnownError = told_by(
     &[],

@@ -101,7 +101,8 @@ fn clock(circumstances: &Circumstances<'_>) -> Option<String> {
     let difference = circumstances.clock?;
     let measured = format!("By the Date of its answers, {difference}");
     Some(if difference.magnitude() <= CLOCKS_AGREE {
-        format!("{measured}: the grant was probably held up on its way, or something on the way has set that Date.")
+        "By the Date of its answers, the clocks agree: the grant was probably held up on its way, or something on the way has set that Date."
+            .to_owned()
     } else if difference.is_too_large() {
         format!("{measured}. Grants are put right by 10 minutes at most.")
     } else {
