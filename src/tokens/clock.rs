@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tracing::{info, warn};
 
-use crate::maskinporten::{ClockDifference, Environment, Moment};
+use crate::maskinporten::{Cause, ClockDifference, Environment, KnownError, Moment};
 use crate::telemetry::ClockMetrics;
 
 /// The median of so many readings counts: one that a slow answer has spoilt changes nothing.
@@ -127,12 +127,13 @@ impl EnvironmentClock {
     }
 
     fn warn(&self, difference: ClockDifference) {
-        let remedy = if difference.is_too_large() {
-            "Synchronise this machine's clock (NTP). There are no tokens until then: grants are put right by 10 minutes at most."
+        let meanwhile = if difference.is_too_large() {
+            "there are no tokens: grants are put right by 10 minutes at most"
         } else {
-            "Synchronise this machine's clock (NTP). Grants are put right by the difference meanwhile."
+            "grants are put right by the difference"
         };
-        warn!(environment = &*self.environment, seconds = difference.as_secs_f64(), %difference, remedy, "the clock is off");
+        let remedy = KnownError::of(Cause::IssueTime).remedy;
+        warn!(environment = &*self.environment, seconds = difference.as_secs_f64(), %difference, meanwhile, remedy, "the clock is off");
     }
 }
 
