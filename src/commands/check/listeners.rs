@@ -1,11 +1,12 @@
 //! The listeners' addresses: whether they can be had, or are held by a Portvakt that runs already.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::super::health::reachable;
 use super::finding::{Finding, Stage, or_ok};
 use super::runner::Check;
 use crate::config::Config;
@@ -137,14 +138,4 @@ async fn ask(address: SocketAddr) -> Option<Answer> {
         }
     }
     Some(Answer { status, has_request_id, body: String::from_utf8(body).ok()? })
-}
-
-/// Who listens on all addresses is asked at loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
