@@ -311,6 +311,22 @@ fn what_a_flag_cannot_say(#[case] arguments: &[&str], #[case] why: &str) {
     assert!(!said.err.contains(password.trim()), "{}", said.err);
 }
 
+/// What init writes passes `check --offline`, or is not written.
+#[rstest]
+#[case::expired("test", "expired.p12", "the certificate has expired")]
+#[case::not_yet_valid("test", "not-yet-valid.p12", "the certificate is not valid yet")]
+#[case::of_another_environment("prod", "virksomhet.p12", "a test certificate in production")]
+fn a_certificate_that_maskinporten_would_refuse_is_told_of_at_once(#[case] environment: &str, #[case] file: &str, #[case] why: &str) {
+    let directory = directory();
+    copied(directory.path(), file);
+    copied(directory.path(), "virksomhet.p12.password");
+    let before = names(directory.path());
+    let key = ["--pkcs12-file", file, "--password-file", "virksomhet.p12.password"];
+    let said = run(directory.path(), &[&["init", "--environment", environment, "--client-id", "x", "--krr"][..], &key].concat());
+    said.misused(why);
+    assert_eq!(names(directory.path()), before);
+}
+
 #[test]
 fn an_api_key_that_cannot_be_shown_is_a_failure() {
     let directory = directory();

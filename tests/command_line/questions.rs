@@ -38,7 +38,7 @@ fn only_what_the_flags_leave_open_is_asked_and_a_key_that_does_not_open_is_asked
     for file in ["virksomhet.p12", "virksomhet.p12.password", "registered-2048.kid"] {
         copied(directory.path(), file);
     }
-    let flags = ["init", "--environment", "prod", "--client-id", FREG, "--krr", "--caller", "arkiv"];
+    let flags = ["init", "--environment", "test", "--client-id", FREG, "--krr", "--caller", "arkiv"];
     let mut terminal = Terminal::start(&mut command(directory.path(), &flags));
     for password in ["registered-2048.kid", "virksomhet.p12.password"] {
         terminal.wait_for("What does the integration sign with?").press(DOWN).press(ENTER);

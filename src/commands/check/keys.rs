@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use super::super::assembly;
-use super::finding::{Finding, Stage, or_ok};
+use super::finding::{Finding, Stage, Verdict, or_ok};
 use super::runner::Check;
 use crate::config::{Config, Integration};
 use crate::maskinporten::{Cause, Certificate, Client, Identification, KeyError, KnownError, Origin, SigningKey, ValidityState};
@@ -27,6 +27,12 @@ pub(super) fn check(config: &Arc<Config>, integration: usize, opened: Opened) ->
         tokio::task::spawn_blocking(open).await.ok().flatten().unwrap_or_default()
     };
     Some(Check::new(Stage::Keys.of(name), tried, opening))
+}
+
+/// Why Maskinporten would not take what an integration signs, if it would not: the first that is found.
+pub(in crate::commands) fn failure(config: &Config) -> Option<String> {
+    let findings = config.integrations.iter().flat_map(|integration| open(config, integration, &Opened::default()));
+    findings.into_iter().find(|finding| finding.verdict == Verdict::Failed).map(|finding| finding.found)
 }
 
 fn open(config: &Config, integration: &Integration, opened: &Opened) -> Vec<Finding> {

@@ -25,6 +25,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use self::finding::Verdict;
+pub(super) use self::keys::failure as key_failure;
 use self::plan::Scope;
 use self::progress::Progress;
 use self::runner::Done;

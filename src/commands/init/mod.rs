@@ -20,6 +20,7 @@ pub(super) use self::flags::Arguments;
 use self::key::PlannedKey;
 use self::next_steps::Done;
 use self::targets::Targets;
+use super::check::key_failure;
 use super::new_files::{NewFiles, Readers};
 use super::{Failure, print, say};
 use crate::access::make_key;
@@ -87,10 +88,14 @@ fn carry_out(plan: &Plan, targets: &Targets) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `serve` would read is read here, and what it would warn of is said. A file of our own that it refuses is a defect.
+/// What `serve` would read is read here, and what it would warn of is said. A file of our own that it refuses is a defect. A key that
+/// `check` fails, for its certificate has expired or is another environment's, is better told of now.
 fn accepted(file: &Path) -> Result<Vec<String>, Failure> {
-    match Config::load(file) {
-        Ok(config) => Ok(config.warnings.iter().map(ToString::to_string).collect()),
-        Err(error) => Err(Failure::configuration(&error)),
+    let config = Config::load(file).map_err(|error| Failure::configuration(&error))?;
+    match key_failure(&config) {
+        None => Ok(config.warnings.iter().map(ToString::to_string).collect()),
+        Some(found) => {
+            Err(Failure::misused(format_args!("the key cannot be used here: {}. Nothing was written", found.trim_end_matches('.'))))
+        }
     }
 }
