@@ -35,6 +35,9 @@ fn one_integration_alone() {
     let named: Vec<String> = report.lines().into_iter().map(|line| line.name).collect();
     assert!(named.contains(&FREG_EXCHANGE.to_owned()) && named.contains(&"tls simulator".to_owned()), "{named:?}");
     assert!(!named.iter().any(|name| name.contains("krr") || name.ends_with(" test")), "{named:?}");
+    // As `iss`, it may be the client ID too.
+    let by_client_id = bench.check(&["--integration", FREG]);
+    assert_eq!(by_client_id.names("ok"), report.names("ok"), "{}", by_client_id.out);
 }
 
 #[rstest]

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Leave out all that needs the network
     #[arg(long, help_heading = "What to look at")]
     offline: bool,
-    /// Look at this integration and its environment alone
+    /// This integration alone, by name or client ID, and its environment
     #[arg(long, value_name = "NAME", help_heading = "What to look at")]
     integration: Option<String>,
     /// The report as text, for people, or as json, for programs
@@ -83,10 +83,11 @@ fn timeout(text: &str) -> Result<Duration, String> {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let began = Instant::now();
     let inspected = Config::inspect(&arguments.config.config);
-    if let (Some(wanted), Ok(inspection)) = (&arguments.integration, &inspected) {
-        known(wanted, inspection)?;
-    }
-    let done = carry_out(arguments, inspected, began + arguments.timeout)?;
+    let wanted = match (&arguments.integration, &inspected) {
+        (Some(wanted), Ok(inspection)) => Some(known(wanted, inspection)?),
+        (wanted, _) => wanted.clone(),
+    };
+    let done = carry_out(arguments, wanted.as_deref(), inspected, began + arguments.timeout)?;
     let result = done.iter().flat_map(|done| &done.findings).map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     let result = if result == Verdict::Skipped { Verdict::Ok } else { result };
     let written = write(arguments.format, result, &done);
@@ -95,21 +96,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if result == Verdict::Failed { Err(Failure::Failed) } else { Ok(()) }
 }
 
-/// Whether there is such an integration, as far as the file can be read.
-fn known(wanted: &str, inspection: &Inspection) -> Result<(), Failure> {
-    let Some(config) = &inspection.config else { return Ok(()) };
+/// The name of the integration that is meant, by its name or its client ID as `iss` may have either; as far as the file can be read.
+fn known(wanted: &str, inspection: &Inspection) -> Result<String, Failure> {
+    let Some(config) = &inspection.config else { return Ok(wanted.to_owned()) };
+    if let Some(integration) = config.integrations.iter().find(|integration| integration.client_id == wanted) {
+        return Ok(integration.name.clone());
+    }
     let integrations = config.integrations.iter().map(|integration| integration.name.as_str());
     let names: Vec<&str> = integrations.chain(inspection.left_out.iter().map(String::as_str)).collect();
     if names.contains(&wanted) {
-        return Ok(());
+        return Ok(wanted.to_owned());
     }
     let help = nearest(wanted, &names).map_or_else(|| format!("there are: {}", names.join(", ")), |name| format!("did you mean `{name}`?"));
     Err(Failure::misused(format_args!("the configuration has no integration `{wanted}`: {help}")))
 }
 
-fn carry_out(arguments: &Arguments, inspected: Result<Inspection, ConfigError>, deadline: Instant) -> Result<Vec<Done>, Failure> {
+fn carry_out(
+    arguments: &Arguments,
+    integration: Option<&str>,
+    inspected: Result<Inspection, ConfigError>,
+    deadline: Instant,
+) -> Result<Vec<Done>, Failure> {
     let file = arguments.config.config.display().to_string();
-    let scope = Scope { file: &file, offline: arguments.offline, integration: arguments.integration.as_deref() };
+    let scope = Scope { file: &file, offline: arguments.offline, integration };
     let checks = plan::checks(inspected, &scope);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format_args!("the threads for the checks could not be started: {error}")))?;
