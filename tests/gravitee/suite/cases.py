@@ -2,6 +2,7 @@
 
 import json
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -70,8 +71,9 @@ def at_the_register(world, api, target, scope):
 def told_no_token(world, api, answer, status=503):
     """The consumer got the definition's own words and the request's ID, and nothing else; the register got nothing."""
     equal((answer.status, answer.header("content-type")), (status, "application/json"), answer)
-    request_id = answer.header("x-gravitee-request-id")
-    assert request_id, answer
+    request_id = str(uuid.UUID(answer.json["request_id"]))
+    # The v3 engine leaves the header out of an error's answer: the body is where the ID is found.
+    equal(answer.header("x-gravitee-request-id") or request_id, request_id, "the header's ID")
     expected = {"error": "register_unavailable", "message": api.message, "request_id": request_id}
     if status == 504:
         expected["message"] = answer.json["message"]
