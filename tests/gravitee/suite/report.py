@@ -41,7 +41,7 @@ class Report:
 
 
 def how_soon(seconds):
-    return "at once" if seconds < 1 else f"{round(seconds)} s"
+    return "at once" if seconds < 2 else f"{round(seconds)} s"
 
 
 def alike(values):
