@@ -1,11 +1,11 @@
 //! `portvakt api-key`: a new key, shown once, or the digest of one that exists.
 
-use std::io::{IsTerminal, Read, Write, stdin, stdout};
+use std::io::{IsTerminal, Read, stdin};
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
-use super::{Failure, say};
+use super::{Failure, print, say};
 use crate::access::{Digest, has_wrong_checksum, make_key};
 
 /// Longer than any door takes.
@@ -63,13 +63,6 @@ fn check(key: &str) -> Result<(), &'static str> {
     } else {
         Ok(())
     }
-}
-
-/// One line on stdout. `println!` would panic where nobody reads it.
-fn print(line: &str) -> Result<(), Failure> {
-    let mut stdout = stdout().lock();
-    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::failed(format_args!("the result could not be written to stdout: {error}")))
 }
 
 fn line(digest: Digest) -> String {

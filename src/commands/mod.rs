@@ -3,6 +3,7 @@
 mod api_key;
 mod assembly;
 mod demo;
+mod gravitee;
 mod serve;
 mod service;
 mod signals;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Simulate(simulate::Arguments),
+    Gravitee(gravitee::Arguments),
     /// Make API keys, and their digests for the configuration file
     #[command(subcommand)]
     ApiKey(api_key::Command),
@@ -59,7 +61,7 @@ impl Command {
         match self {
             // What it shows is on stdout already, and one of its calls fails on purpose.
             Self::Demo(_) => Some("error"),
-            Self::Serve(_) | Self::Simulate(_) | Self::ApiKey(_) => None,
+            Self::Serve(_) | Self::Simulate(_) | Self::Gravitee(_) | Self::ApiKey(_) => None,
         }
     }
 }
@@ -102,6 +104,13 @@ fn say(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }
 
+/// One line on stdout: a result. `println!` would panic where nobody reads it.
+fn print(line: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::failed(format_args!("the result could not be written to stdout: {error}")))
+}
+
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let Arguments { command, log_format } = Arguments::parse();
@@ -114,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Gravitee(arguments) => gravitee::run(&arguments),
         Command::ApiKey(command) => api_key::run(&command),
     })
 }

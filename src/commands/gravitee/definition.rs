@@ -213,12 +213,13 @@ fn scopes(flows: &[Flow]) -> Vec<String> {
 /// Back-ends: every `target`, wherever the version has it.
 fn targets(value: &Value) -> Vec<String> {
     match value {
-        Value::Object(members) => {
-            members.iter().flat_map(|(key, value)| match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(key, value)| match value {
                 Value::String(target) if key == "target" => vec![target.clone()],
                 value => targets(value),
-            }).collect()
-        }
+            })
+            .collect(),
         Value::Array(values) => values.iter().flat_map(targets).collect(),
         _ => Vec::new(),
     }

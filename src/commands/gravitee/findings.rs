@@ -86,7 +86,10 @@ fn properties(callout: &Callout, definition: &Definition, findings: &mut Vec<Fin
         if property.value.trim().is_empty() {
             findings.push(failed(format!("the property {key} is empty"), format!("Fill it in: {}.", meaning(key))));
         } else if is_to_be_filled_in(property) {
-            findings.push(warning(format!("the property {key} is not filled in yet"), format!("Fill it in after the import: {}.", meaning(key))));
+            findings.push(warning(
+                format!("the property {key} is not filled in yet"),
+                format!("Fill it in after the import: {}.", meaning(key)),
+            ));
         } else if !property.encrypted && callout.header("X-Gravitee-Api-Key").and_then(property_of) == Some(key) {
             findings.push(failed(format!("the property {key} has the API key in plain text"), ENCRYPT));
         }
@@ -123,7 +126,9 @@ fn answer(callout: &Callout, definition: &Definition, findings: &mut Vec<Finding
     }
     if !callout.exit_on_error {
         findings.push(failed(
-            format!("`{name}` does not exit on error: a call that got no token goes on, and the register answers 401 with no hint of the cause"),
+            format!(
+                "`{name}` does not exit on error: a call that got no token goes on, and the register answers 401 with no hint of the cause"
+            ),
             "Switch Exit on error on, and give it a status and a fixed text.",
         ));
         return;
@@ -161,7 +166,8 @@ fn rules(definition: &Definition, config: &Config, findings: &mut Vec<Finding>) 
     let scopes: Vec<&String> = definition.plans.iter().flat_map(|plan| &plan.scopes).chain(&definition.scopes).collect();
     for callout in &definition.callouts {
         let Some(iss) = callout.header("iss").and_then(|value| value_of(value, definition)) else { continue };
-        let Some(integration) = config.integrations.iter().find(|integration| integration.client_id == iss || integration.name == iss) else {
+        let Some(integration) = config.integrations.iter().find(|integration| integration.client_id == iss || integration.name == iss)
+        else {
             let known: Vec<&str> = config.integrations.iter().map(|integration| integration.client_id.as_str()).collect();
             findings.push(failed(
                 format!("the configuration has no integration with the client ID {iss}"),

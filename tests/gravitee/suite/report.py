@@ -64,18 +64,23 @@ def table(seen):
 
 
 GUIDE = PROJECT / "docs" / "gravitee.md"
-BEGIN, END = "<!-- made by tests/gravitee/run --write-guide -->\n", "\n<!-- end -->"
+BEGIN, END = "<!-- made by tests/gravitee/run --write-guide -->\n", "<!-- end -->"
+
+
+def parts_of_the_guide():
+    """What stands before the table, the table, and what comes after."""
+    head, begin, rest = GUIDE.read_text().partition(BEGIN)
+    old, end, tail = rest.partition(END)
+    assert begin and end, f"{GUIDE} has no place for the table, from {BEGIN.strip()} to {END}"
+    return head, old.strip(), tail
 
 
 def guide_has(new):
     """The table in the guide is the one that this run has made."""
-    _, found, rest = GUIDE.read_text().partition(BEGIN)
-    assert found, f"{GUIDE} has no line {BEGIN}"
-    old, _, _ = rest.partition(END)
+    _, old, _ = parts_of_the_guide()
     assert old == new, f"the table in {GUIDE} is another; tests/gravitee/run --write-guide puts this one there:\n{new}"
 
 
 def write_guide(new):
-    head, _, rest = GUIDE.read_text().partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    GUIDE.write_text(head + BEGIN + new + END + tail)
+    head, _, tail = parts_of_the_guide()
+    GUIDE.write_text(f"{head}{BEGIN}{new}\n{END}{tail}")
