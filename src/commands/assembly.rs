@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::start_error::StartError;
 use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
-use crate::config::{self, Config, ConfigError, KeySource};
+use crate::config::{self, Config, ConfigError, KeySource, Mistake, Place};
 use crate::maskinporten::{
     Client, InvalidClient, KeyError, Origin, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, Scopes, SigningKey,
     TokenEndpointClient,
@@ -35,7 +35,7 @@ pub(super) fn clients(config: &Config) -> Result<Vec<Client>, ConfigError> {
     if mistakes.is_empty() { Ok(clients) } else { Err(mistakes.into()) }
 }
 
-fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyError> {
+pub(super) fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyError> {
     Ok(match source {
         KeySource::Pkcs12 { file, password, certificate_sha256 } => {
             SigningKey::from_pkcs12(file.contents.expose_secret(), password.expose_secret(), *certificate_sha256, now)?
@@ -54,7 +54,7 @@ fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyErr
 }
 
 /// Where a key came from, for whoever has to mend it.
-fn files(source: &KeySource) -> String {
+pub(super) fn files(source: &KeySource) -> String {
     match source {
         KeySource::Pkcs12 { file, .. } | KeySource::Jwk { file } => file.path.display().to_string(),
         KeySource::Certificate { certificate, private_key, .. } => {
@@ -105,7 +105,7 @@ fn announce(name: &str, client: &Client) {
     }
 }
 
-fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, InvalidClient> {
+pub(super) fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, InvalidClient> {
     Client::new(
         integration.client_id.as_str(),
         integration.environment.clone(),
@@ -117,8 +117,21 @@ fn client(integration: &config::Integration, key: SigningKey) -> Result<Client, 
 
 /// What grants are exchanged with, made ready for each client's environment.
 pub(super) fn token_endpoint_client(config: &Config, clients: &[Client]) -> Result<TokenEndpointClient, StartError> {
-    let outbound = &config.outbound;
-    let settings = OutboundSettings {
+    let made = TokenEndpointClient::new(&outbound_settings(&config.outbound)).and_then(|endpoint| {
+        clients.iter().try_for_each(|client| endpoint.prepare(client.environment()))?;
+        Ok(endpoint)
+    });
+    made.map_err(|error| match (&error, &config.outbound.ca_file) {
+        (OutboundError::CaCertificates(_) | OutboundError::NoCaCertificate, Some(_)) => {
+            ConfigError::from(vec![outbound_mistake(config, &error)]).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// How to reach Maskinporten.
+pub(super) fn outbound_settings(outbound: &config::Outbound) -> OutboundSettings {
+    OutboundSettings {
         connect_timeout: outbound.connect_timeout,
         attempt_timeout: outbound.attempt_timeout,
         proxy: outbound.proxy.as_ref().map(|proxy| ProxySettings {
@@ -129,18 +142,16 @@ pub(super) fn token_endpoint_client(config: &Config, clients: &[Client]) -> Resu
                 .map(|(user, password)| ProxyCredentials { user: user.clone(), password: password.clone() }),
         }),
         ca_certificates: outbound.ca_file.as_ref().map(|file| file.contents.expose_secret().clone()),
+    }
+}
+
+/// `[outbound]` settings that cannot be used. What can be wrong and was not seen in the file's text is in `ca_file`.
+pub(super) fn outbound_mistake(config: &Config, error: &OutboundError) -> Mistake {
+    let (place, help) = match &config.outbound.ca_file {
+        Some(file) => (file.place, format!("the CA certificates are in {}", file.path.display())),
+        None => (Place::BEGINNING, "check [outbound]".to_owned()),
     };
-    let made = TokenEndpointClient::new(&settings).and_then(|endpoint| {
-        clients.iter().try_for_each(|client| endpoint.prepare(client.environment()))?;
-        Ok(endpoint)
-    });
-    made.map_err(|error| match (&error, &outbound.ca_file) {
-        (OutboundError::CaCertificates(_) | OutboundError::NoCaCertificate, Some(file)) => {
-            let help = format!("the CA certificates are in {}", file.path.display());
-            ConfigError::from(vec![config.mistake(file.place, &error.to_string(), &help)]).into()
-        }
-        _ => error.into(),
-    })
+    config.mistake(place, &error.to_string(), &help)
 }
 
 /// The token service's settings. `names`: the integrations', in the file's order, as `clients` are.

@@ -2,6 +2,7 @@
 
 mod api_key;
 mod assembly;
+mod check;
 mod demo;
 mod gravitee;
 mod serve;
@@ -48,6 +49,7 @@ enum Command {
     /// Run the service
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Check(check::Arguments),
     Simulate(simulate::Arguments),
     Gravitee(gravitee::Arguments),
     /// Make API keys, and their digests for the configuration file
@@ -59,8 +61,8 @@ impl Command {
     /// What is logged when `PORTVAKT_LOG` does not say. None: info.
     fn default_log_filter(&self) -> Option<&'static str> {
         match self {
-            // What it shows is on stdout already, and one of its calls fails on purpose.
-            Self::Demo(_) => Some("error"),
+            // What they show is on stdout already, failures among it.
+            Self::Demo(_) | Self::Check(_) => Some("error"),
             Self::Serve(_) | Self::Simulate(_) | Self::Gravitee(_) | Self::ApiKey(_) => None,
         }
     }
@@ -122,6 +124,7 @@ pub fn run() -> ExitCode {
     exit_code(match command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Gravitee(arguments) => gravitee::run(&arguments),
         Command::ApiKey(command) => api_key::run(&command),

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use secrecy::ExposeSecret;
-
 use super::checks::Names;
 use super::findings::Findings;
+use super::mistake::Severity;
 use super::reader::{Field, Item, Table, listed, nearest, quotable};
-use super::{ApiKey, Caller, Parameter, Permitted, Rule, digest, secret_files, values};
+use super::{ApiKey, Caller, File, Parameter, Permitted, Rule, digest, secret_files, values};
 
 const NAME: Field = Field::new("name", "\"gravitee-freg\"");
 const KEYS: Field = Field::new("keys", "[{ sha256 = \"64 hex digits\" }]");
@@ -81,9 +80,9 @@ fn api_key(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<
     let file = table.optional(FILE);
     let expires = table.optional(EXPIRES).map_or(Some(None), |item| values::expiry(item, findings).map(Some));
     table.finish(findings);
-    let sha256 = match (sha256, file) {
-        (Some(item), None) => digest_in_file(item, findings),
-        (None, Some(item)) => digest_of_file(item, directory, findings),
+    let key = match (sha256, file) {
+        (Some(item), None) => digest_in_file(item, findings).map(|sha256| (sha256, None)),
+        (None, Some(item)) => key_file(item, directory, findings).map(|(sha256, file)| (sha256, Some(file))),
         (Some(_), Some(_)) => {
             findings.mistake(item.place, "`sha256` and `file` together: which of the two is the key?", "leave one of them out");
             None
@@ -97,7 +96,8 @@ fn api_key(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<
             None
         }
     };
-    Some(ApiKey { sha256: sha256?, expires: expires? })
+    let (sha256, file) = key?;
+    Some(ApiKey { sha256, expires: expires?, file })
 }
 
 fn digest_in_file(item: Item<'_>, findings: &mut Findings) -> Option<[u8; 32]> {
@@ -122,9 +122,9 @@ fn digest_in_file(item: Item<'_>, findings: &mut Findings) -> Option<[u8; 32]> {
     None
 }
 
-fn digest_of_file(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<[u8; 32]> {
+fn key_file(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<([u8; 32], File)> {
     let file = secret_files::secret(item, directory, findings)?;
-    let key = secret_files::without_line_break(file.contents.expose_secret());
+    let key = file.without_line_break();
     let path = quotable(&file.path.display().to_string());
     let mistake = if key.is_empty() {
         format!("`{path}` holds a line break and nothing else")
@@ -135,9 +135,9 @@ fn digest_of_file(item: Item<'_>, directory: &Path, findings: &mut Findings) -> 
     } else if key.eq_ignore_ascii_case(b"null") || key.windows(2).any(|pair| pair == b"{#") {
         format!("the key in `{path}` is a text that means in a request that no key was given")
     } else {
-        return Some(digest::of(key));
+        return Some((digest::of(key), file));
     };
-    findings.mistake(item.place, mistake, "make one with `portvakt api-key new` and write it into the file");
+    findings.secret_file(Severity::Error, item.place, mistake, "make one with `portvakt api-key new` and write it into the file");
     None
 }
 

@@ -50,6 +50,11 @@ impl<'t> Names<'t> {
         self.rules.push((integration, place));
     }
 
+    /// What the integrations are called.
+    pub(super) fn integration_names(&self) -> Vec<String> {
+        self.integrations.iter().filter_map(|integration| integration.name).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// Reports what does not fit together.
     pub(super) fn check(&self, findings: &mut Findings) {
         self.check_integrations(findings);

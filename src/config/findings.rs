@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::mistake::{Mistake, Place, Severity, Source};
+use super::mistake::{Mistake, Place, Severity, Source, Subject};
 use super::{masking, syntax};
 
 struct Finding {
     severity: Severity,
+    subject: Subject,
     place: Place,
     text: String,
     help: String,
@@ -31,11 +32,6 @@ impl Findings {
         self.push(Severity::Error, place, text.into(), help.into(), None, false);
     }
 
-    /// Something that does not stop the start.
-    pub(super) fn warning(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
-        self.push(Severity::Warning, place, text.into(), help.into(), None, false);
-    }
-
     /// Something that is not there.
     pub(super) fn missing(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Error, place, text.into(), help.into(), None, true);
@@ -46,13 +42,21 @@ impl Findings {
         self.push(Severity::Error, place, text.into(), help.into(), Some((other.0, other.1.to_owned())), false);
     }
 
+    /// A file with a secret that the file names, and that cannot be used or should not be as it is.
+    pub(super) fn secret_file(&mut self, severity: Severity, place: Place, text: impl Into<String>, help: impl Into<String>) {
+        self.push(severity, place, text.into(), help.into(), None, false);
+        if let Some(finding) = self.found.last_mut() {
+            finding.subject = Subject::SecretFile;
+        }
+    }
+
     /// A value that must not be shown.
     pub(super) fn secret(&mut self, place: Place) {
         self.secrets.push(place.span());
     }
 
     fn push(&mut self, severity: Severity, place: Place, text: String, help: String, other: Option<(Place, String)>, about_absence: bool) {
-        self.found.push(Finding { severity, place, text, help, other, about_absence });
+        self.found.push(Finding { severity, subject: Subject::Configuration, place, text, help, other, about_absence });
     }
 
     /// Everything that is to be said about the file, in its order, and the file as it may be shown.
@@ -88,7 +92,7 @@ impl Findings {
 
 impl Finding {
     fn into_mistake(self, source: &Arc<Source>) -> Mistake {
-        let mistake = Mistake::new(self.severity, self.place, &self.text, &self.help, Arc::clone(source));
+        let mistake = Mistake::new(self.severity, self.place, &self.text, &self.help, Arc::clone(source)).about(self.subject);
         match self.other {
             Some((place, label)) => mistake.with_other(place, &label),
             None => mistake,

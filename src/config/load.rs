@@ -31,19 +31,51 @@ impl Config {
     /// [`ConfigError::Unreadable`] when the file itself cannot be read; otherwise [`ConfigError::Mistakes`] with all mistakes of
     /// the file at once, its warnings among them.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let Inspection { config, mistakes, .. } = Self::inspect(path)?;
+        match config {
+            Some(config) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => {
+                Ok(Self { warnings: mistakes, ..config })
+            }
+            _ => Err(ConfigError::from(mistakes)),
+        }
+    }
+
+    /// Reads the file as [`Config::load`] does, for who wants to see as much of it as can be used, whatever is wrong with the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`] when the file itself cannot be read.
+    pub fn inspect(path: &Path) -> Result<Inspection, ConfigError> {
         let unreadable = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), error };
         let bytes = contents(path).map_err(unreadable)?;
         let directory = directory_of(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
-            Ok(text) => read(path, &directory, &text),
-            Err(error) => Err(not_utf8(path, &error)),
+            Ok(text) => Ok(read(path, &directory, &text)),
+            Err(error) => Ok(not_utf8(path, &error)),
         }
+    }
+
+    /// The line of a place that this configuration came with, counted from 1.
+    pub fn line(&self, place: Place) -> usize {
+        self.source.line(place)
     }
 
     /// A mistake that only shows later, when a key file is opened for example: at a place that this configuration came with.
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
     }
+}
+
+/// What can be said of a file, whether it can be used or not.
+#[derive(Debug)]
+pub struct Inspection {
+    /// As much as could be read: integrations and callers with mistakes are left out, and warnings are among the mistakes. None when too
+    /// much is wrong to tell what the rest means.
+    pub config: Option<Config>,
+    /// All that is wrong, or should be better, in the file's order.
+    pub mistakes: Vec<Mistake>,
+    /// The names of the integrations that are left out.
+    pub left_out: Vec<String>,
 }
 
 /// No file of this kind is larger; a device that never ends is not read to the end of memory.
@@ -64,25 +96,25 @@ fn directory_of(path: &Path) -> io::Result<PathBuf> {
     Ok(absolute.parent().unwrap_or(&absolute).to_owned())
 }
 
-fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ConfigError {
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Inspection {
     let valid = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(error.as_bytes());
     let source = Arc::new(Source::new(path.to_owned(), &text, &[]));
     let place = Place::new(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
     let mistake = Mistake::new(Severity::Error, place, "this is not UTF-8", "save the file as UTF-8 text", source);
-    ConfigError::from(vec![mistake])
+    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new() }
 }
 
-fn read(path: &Path, directory: &Path, text: &str) -> Result<Config, ConfigError> {
+fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let empty = DeTable::new();
     let mut findings = Findings::default();
     let parts = Parts::read(document.get_ref(), &empty, directory, &mut findings);
     let (mistakes, source) = findings.conclude(path, text, &syntax_errors);
-    match parts {
-        Some(parts) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => Ok(parts.into_config(mistakes, source)),
-        _ => Err(ConfigError::from(mistakes)),
-    }
+    // After broken syntax nobody knows what belongs to what.
+    let parts = parts.filter(|_| syntax_errors.is_empty());
+    let left_out = parts.as_ref().map_or_else(Vec::new, Parts::left_out);
+    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out }
 }
 
 /// The file's tables, read.
@@ -93,6 +125,8 @@ struct Parts {
     cache: super::Cache,
     integrations: Vec<Integration>,
     callers: Vec<Caller>,
+    /// The names of all integrations, also of those with mistakes.
+    names: Vec<String>,
 }
 
 impl Parts {
@@ -110,14 +144,20 @@ impl Parts {
             read_integrations(&mut root, &mut Around { directory, environments: &environments, names: &mut names }, findings);
         let callers = read_callers(&mut root, directory, &mut names, findings);
         names.check(findings);
+        let names = names.integration_names();
         root.finish(findings);
         let (server, management) = listeners?;
-        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers })
+        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers, names })
     }
 
-    fn into_config(self, warnings: Vec<Mistake>, source: Arc<Source>) -> Config {
-        let Self { server, management, outbound, cache, integrations, callers } = self;
-        Config { server, management, outbound, cache, integrations, callers, warnings, source }
+    fn left_out(&self) -> Vec<String> {
+        let is_there = |name: &String| self.integrations.iter().any(|integration| integration.name == *name);
+        self.names.iter().filter(|name| !is_there(name)).cloned().collect()
+    }
+
+    fn into_config(self, source: Arc<Source>) -> Config {
+        let Self { server, management, outbound, cache, integrations, callers, names: _ } = self;
+        Config { server, management, outbound, cache, integrations, callers, warnings: Vec::new(), source }
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the file begins: for what stands nowhere.
+    pub const BEGINNING: Self = Self { start: 0, end: 0 };
+
     /// Bytes of the file's text.
     pub(super) fn new(span: Range<usize>) -> Self {
         Self { start: span.start, end: span.end.max(span.start) }
@@ -41,6 +44,11 @@ impl Source {
     pub(super) fn new(path: PathBuf, text: &str, secrets: &[Range<usize>]) -> Self {
         let masked = masking::masked(text, secrets);
         Self { path, masked }
+    }
+
+    /// The line of a place, counted from 1.
+    pub(super) fn line(&self, place: Place) -> usize {
+        self.position(place.start).0
     }
 
     /// Line and column, both counted from 1, the column in characters.
@@ -80,6 +88,15 @@ pub enum Severity {
     Warning,
 }
 
+/// What a mistake is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// What the operator's file says.
+    Configuration,
+    /// A file with a secret in it, that the operator's file names: it cannot be used, or others can read it.
+    SecretFile,
+}
+
 /// Whether a rendering has colours (ANSI escape codes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colours {
@@ -96,6 +113,7 @@ pub enum Colours {
 #[derive(Clone, Debug)]
 pub struct Mistake {
     severity: Severity,
+    subject: Subject,
     place: Place,
     text: String,
     help: String,
@@ -106,7 +124,13 @@ pub struct Mistake {
 impl Mistake {
     /// Texts may hold what the file holds, so they are masked here, in one place for all of them.
     pub(super) fn new(severity: Severity, place: Place, text: &str, help: &str, source: Arc<Source>) -> Self {
-        Self { severity, place, text: masking::masked_text(text), help: masking::masked_text(help), other: None, source }
+        let (text, help) = (masking::masked_text(text), masking::masked_text(help));
+        Self { severity, subject: Subject::Configuration, place, text, help, other: None, source }
+    }
+
+    pub(super) fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
     }
 
     /// A second place that belongs to it: where the same name was given first, for example.
@@ -118,6 +142,11 @@ impl Mistake {
     /// Whether it stops the start.
     pub fn severity(&self) -> Severity {
         self.severity
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// Where it stands.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use secrecy::{SecretBox, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::maskinporten::{Algorithm, Environment, Scopes};
 
@@ -29,7 +29,9 @@ mod sections;
 mod syntax;
 mod values;
 
-pub use mistake::{Colours, ConfigError, Mistake, Place, Severity};
+pub use load::Inspection;
+pub use mistake::{Colours, ConfigError, Mistake, Place, Severity, Subject};
+pub(crate) use reader::nearest;
 
 /// All of the operator's file.
 #[derive(Debug)]
@@ -208,6 +210,8 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
     /// From this moment on it is refused. A date in the file is valid to the end of that day in UTC.
     pub expires: Option<Timestamp>,
+    /// The file that holds the key itself, where the digest was made of one.
+    pub file: Option<File>,
 }
 
 /// One thing a caller may have. A request is allowed when one rule allows all of it.
@@ -238,6 +242,13 @@ pub enum Permitted {
     Any,
     /// These, exactly. Empty: none.
     These(Vec<String>),
+}
+
+impl File {
+    /// What it holds, without one line break at its end: as a secret is written into a file.
+    pub fn without_line_break(&self) -> &[u8] {
+        secret_files::without_line_break(self.contents.expose_secret())
+    }
 }
 
 impl Permitted {

@@ -260,7 +260,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// The candidate that was most likely meant: at most a third of its letters differ.
-pub(super) fn nearest<'c>(name: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(name: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let wanted = plain(name);
     let distances = candidates.iter().map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), *candidate));

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::File;
 use super::findings::Findings;
+use super::mistake::{Severity, Subject};
 use super::reader::{Item, quotable};
 
 /// No key, password or certificate chain is larger; a device that never ends is not read to the end of memory.
@@ -19,17 +20,18 @@ const OTHERS: u32 = 0o007;
 
 /// A file that is not secret itself, a certificate for example.
 pub(super) fn public(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<File> {
-    read(item, directory, findings).map(|(file, _)| file)
+    read(item, directory, Subject::Configuration, findings).map(|(file, _)| file)
 }
 
 /// A file that only Portvakt should be able to read.
 pub(super) fn secret(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<File> {
-    let (file, mode) = read(item, directory, findings)?;
+    let (file, mode) = read(item, directory, Subject::SecretFile, findings)?;
     if mode & OTHERS == 0 {
         return Some(file);
     }
     let path = file.path.display();
-    findings.warning(
+    findings.secret_file(
+        Severity::Warning,
         item.place,
         format!("`{}` holds a secret and is open to everyone on this machine (mode {:04o})", quotable(&path.to_string()), mode & 0o7777),
         format!("run `chmod o= {path}`"),
@@ -43,11 +45,13 @@ pub(super) fn password(item: Item<'_>, directory: &Path, findings: &mut Findings
     let contents = without_line_break(file.contents.expose_secret());
     let shown = quotable(&file.path.display().to_string());
     if contents.is_empty() {
-        findings.mistake(item.place, format!("`{shown}` holds a line break and nothing else"), "write the password into it");
+        let text = format!("`{shown}` holds a line break and nothing else");
+        findings.secret_file(Severity::Error, item.place, text, "write the password into it");
         return None;
     }
     let Ok(password) = std::str::from_utf8(contents) else {
-        findings.mistake(item.place, format!("`{shown}` is not a password in UTF-8"), "save it as UTF-8 text, without a byte order mark");
+        let text = format!("`{shown}` is not a password in UTF-8");
+        findings.secret_file(Severity::Error, item.place, text, "save it as UTF-8 text, without a byte order mark");
         return None;
     };
     Some(SecretString::from(password.to_owned()))
@@ -58,7 +62,7 @@ pub(super) fn without_line_break(contents: &[u8]) -> &[u8] {
     contents.strip_suffix(b"\r\n").or_else(|| contents.strip_suffix(b"\n")).unwrap_or(contents)
 }
 
-fn read(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<(File, u32)> {
+fn read(item: Item<'_>, directory: &Path, subject: Subject, findings: &mut Findings) -> Option<(File, u32)> {
     let name = item.text(findings)?;
     if name.is_empty() {
         item.wrong(format!("`{}` is empty: it names a file", item.field.name), findings);
@@ -68,7 +72,11 @@ fn read(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<(Fi
     match contents(&path) {
         Ok((contents, mode)) => Some((File { path, contents: SecretBox::new(Box::new(contents)), place: item.place }, mode)),
         Err(Unusable { why, help }) => {
-            findings.mistake(item.place, format!("cannot use `{}`: {why}", quotable(&path.display().to_string())), help);
+            let text = format!("cannot use `{}`: {why}", quotable(&path.display().to_string()));
+            match subject {
+                Subject::Configuration => findings.mistake(item.place, text, help),
+                Subject::SecretFile => findings.secret_file(Severity::Error, item.place, text, help),
+            }
             None
         }
     }

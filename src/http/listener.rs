@@ -36,6 +36,13 @@ pub struct ListenerError {
     source: io::Error,
 }
 
+impl ListenerError {
+    /// What the system has against it.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
 impl Listener {
     /// Takes an address; port 0 takes a free one.
     ///

@@ -196,7 +196,7 @@ fn origin(location: &str) -> Option<String> {
     }
 }
 
-fn title(html: &[u8]) -> Option<String> {
+pub(super) fn title(html: &[u8]) -> Option<String> {
     let html = String::from_utf8_lossy(html);
     // ASCII lower case keeps every position.
     let lower = html.to_ascii_lowercase();

@@ -93,6 +93,11 @@ impl Environment {
         matches!(&*self.issuer, "https://maskinporten.no/" | "https://sky.maskinporten.no")
     }
 
+    /// Whether this is Skyporten, where some things are elsewhere.
+    pub(super) fn is_skyporten(&self) -> bool {
+        matches!(&*self.issuer, "https://sky.maskinporten.no" | "https://test.sky.maskinporten.no")
+    }
+
     /// Whether this is one of Digdir's test environments: test certificates are used here, and no others.
     pub fn is_test(&self) -> bool {
         matches!(&*self.issuer, "https://test.maskinporten.no/" | "https://test.sky.maskinporten.no")
@@ -123,7 +128,7 @@ fn check_url(text: &str) -> Result<(), InvalidEnvironment> {
     Ok(())
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
+pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host

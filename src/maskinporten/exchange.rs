@@ -24,7 +24,7 @@ const LARGEST_ANSWER: usize = 64 * 1024;
 /// Connections are kept for 30 s and shared, so one such client serves a whole program.
 #[derive(Debug)]
 pub struct TokenEndpointClient {
-    outbound: Outbound,
+    pub(super) outbound: Outbound,
 }
 
 impl TokenEndpointClient {
@@ -67,7 +67,7 @@ impl TokenEndpointClient {
     }
 
     /// What was in the way, told from the chain of errors below reqwest's.
-    fn reason(&self, error: &reqwest::Error, stage: Stage) -> UnreachableReason {
+    pub(super) fn reason(&self, error: &reqwest::Error, stage: Stage) -> UnreachableReason {
         if error.is_timeout() {
             let (stage, after) = if error.is_connect() {
                 (Stage::Connecting, self.outbound.connect_timeout())

@@ -52,6 +52,7 @@ mod exchange;
 mod foreign_text;
 mod grant;
 mod outbound;
+pub mod probe;
 mod scope;
 mod signing_key;
 

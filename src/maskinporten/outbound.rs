@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::environment::Environment;
+use super::environment::{Environment, is_loopback};
 use super::foreign_text::printable;
 
 /// How to reach Maskinporten.
@@ -115,8 +115,17 @@ impl Outbound {
 
     /// The client for this environment's token endpoint. Two that need the same at once may both make it: the first one stays.
     pub(super) fn client(&self, environment: &Environment) -> Result<&Client, OutboundError> {
+        self.either(environment.is_loopback())
+    }
+
+    /// The client for another URL, by the same rule.
+    pub(super) fn client_for(&self, url: &Url) -> Result<&Client, OutboundError> {
+        self.either(is_loopback(url))
+    }
+
+    fn either(&self, is_loopback: bool) -> Result<&Client, OutboundError> {
         let (slot, builder): (_, fn(&Self) -> ClientBuilder) =
-            if environment.is_loopback() { (&self.loopback, Self::direct) } else { (&self.beyond, Self::perhaps_through_a_proxy) };
+            if is_loopback { (&self.loopback, Self::direct) } else { (&self.beyond, Self::perhaps_through_a_proxy) };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -168,13 +177,15 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     printable(&last.to_string(), 200)
 }
 
+/// All certificates of a PEM, at least one.
+pub(super) fn x509_from_pem(pem: &[u8]) -> Result<Vec<X509>, OutboundError> {
+    let certificates = X509::stack_from_pem(pem).map_err(|error| OutboundError::CaCertificates(openssl_reason(&error)))?;
+    if certificates.is_empty() { Err(OutboundError::NoCaCertificate) } else { Ok(certificates) }
+}
+
 fn ca_certificates(pem: &[u8]) -> Result<Vec<Certificate>, OutboundError> {
     let unreadable = |reason: String| OutboundError::CaCertificates(reason);
-    let certificates = X509::stack_from_pem(pem).map_err(|error| unreadable(openssl_reason(&error)))?;
-    if certificates.is_empty() {
-        return Err(OutboundError::NoCaCertificate);
-    }
-    certificates
+    x509_from_pem(pem)?
         .iter()
         .map(|certificate| {
             let der = certificate.to_der().map_err(|error| unreadable(openssl_reason(&error)))?;
@@ -206,7 +217,7 @@ fn proxy(settings: &ProxySettings) -> Result<Proxy, OutboundError> {
 }
 
 /// Made here since reqwest's own way goes through a URL, where a `%` in a password does not survive.
-fn basic(credentials: &ProxyCredentials) -> Result<HeaderValue, OutboundError> {
+pub(super) fn basic(credentials: &ProxyCredentials) -> Result<HeaderValue, OutboundError> {
     if credentials.user.contains(':') {
         return Err(OutboundError::ProxyCredentials);
     }

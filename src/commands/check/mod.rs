@@ -1,0 +1,125 @@
+//! `portvakt check`: what works, what does not, and what to do, stage by stage.
+//!
+//! `plan` makes the list of checks from the operator's file, a file per stage says how each is done, `runner` carries them out, and
+//! `text` and `json` tell of them.
+
+mod callers;
+mod configuration;
+mod environments;
+mod exchanges;
+mod finding;
+mod json;
+mod keys;
+mod listeners;
+mod plan;
+mod progress;
+mod rules;
+mod runner;
+mod text;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use self::finding::Verdict;
+use self::plan::Scope;
+use self::progress::Progress;
+use self::runner::Done;
+use super::{ConfigArgument, Failure};
+use crate::config::{Config, ConfigError, Inspection, nearest};
+
+/// Find out what works, what does not, and what to do about it.
+///
+/// Looks at the configuration file, keys, callers and listeners, then at the way to Maskinporten, and makes a real exchange for each
+/// token that is prefetched or that a caller may ask for. It can be run beside a service that is running.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code: 0 when nothing failed, 1 when something did.\n\nExamples:\n  portvakt check\n  portvakt check --offline\n  portvakt check --integration freg-test --format json"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Leave out all that needs the network
+    #[arg(long)]
+    offline: bool,
+    /// Look at this integration and its environment alone
+    #[arg(long, value_name = "NAME")]
+    integration: Option<String>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// How long all checks together may take
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `30s`, `2m`, or a number of seconds.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let seconds = || text.parse().ok().map(Duration::from_secs);
+    let with_unit = || text.parse::<SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok());
+    let longest = Duration::from_secs(60 * 60);
+    let duration = seconds().or_else(with_unit).filter(|duration| !duration.is_zero() && *duration <= longest);
+    duration.ok_or_else(|| "write a number with its unit, `30s` or `2m`, an hour at most".to_owned())
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let began = Instant::now();
+    let inspected = Config::inspect(&arguments.config.config);
+    if let (Some(wanted), Ok(inspection)) = (&arguments.integration, &inspected) {
+        known(wanted, inspection)?;
+    }
+    let done = carry_out(arguments, inspected, began + arguments.timeout)?;
+    let result = done.iter().flat_map(|done| &done.findings).map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
+    let result = if result == Verdict::Skipped { Verdict::Ok } else { result };
+    let written = write(arguments.format, result, &done);
+    written.map_err(|error| Failure::failed(format_args!("the report could not be written to stdout: {error}")))?;
+    // The report has said what failed.
+    if result == Verdict::Failed { Err(Failure::Failed) } else { Ok(()) }
+}
+
+/// Whether there is such an integration, as far as the file can be read.
+fn known(wanted: &str, inspection: &Inspection) -> Result<(), Failure> {
+    let Some(config) = &inspection.config else { return Ok(()) };
+    let integrations = config.integrations.iter().map(|integration| integration.name.as_str());
+    let names: Vec<&str> = integrations.chain(inspection.left_out.iter().map(String::as_str)).collect();
+    if names.contains(&wanted) {
+        return Ok(());
+    }
+    let help = nearest(wanted, &names).map_or_else(|| format!("there are: {}", names.join(", ")), |name| format!("did you mean `{name}`?"));
+    Err(Failure::misused(format_args!("the configuration has no integration `{wanted}`: {help}")))
+}
+
+fn carry_out(arguments: &Arguments, inspected: Result<Inspection, ConfigError>, deadline: Instant) -> Result<Vec<Done>, Failure> {
+    let file = arguments.config.config.display().to_string();
+    let scope = Scope { file: &file, offline: arguments.offline, integration: arguments.integration.as_deref() };
+    let checks = plan::checks(inspected, &scope);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format_args!("the threads for the checks could not be started: {error}")))?;
+    let progress = Progress::on_a_terminal(checks.len());
+    let done = runtime.block_on(runner::run(checks, deadline, &progress));
+    progress.end();
+    // Threads that still close connections are waited for: OpenSSL clears up when the process ends, and must not be in use then. A name
+    // look-up that hangs is not.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    Ok(done)
+}
+
+fn write(format: Format, result: Verdict, done: &[Done]) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match format {
+        Format::Text => text::write(&mut out, done)?,
+        Format::Json => json::write(&mut out, result, done)?,
+    }
+    out.flush()
+}
