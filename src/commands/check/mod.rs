@@ -5,6 +5,7 @@
 
 mod callers;
 mod configuration;
+mod definition;
 mod environments;
 mod exchanges;
 mod finding;
@@ -18,6 +19,7 @@ mod runner;
 mod text;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -37,7 +39,7 @@ use crate::config::{Config, ConfigError, Inspection, nearest};
 /// token that is prefetched or that a caller may ask for. It can be run beside a service that is running.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code: 0 when nothing failed, 1 when something did.\n\nExamples:\n  portvakt check\n  portvakt check --offline\n  portvakt check --integration freg-test --format json"
+    after_help = "Exit code: 0 when nothing failed, 1 when something did.\n\nExamples:\n  portvakt check\n  portvakt check --offline\n  portvakt check --gravitee freg.json\n  portvakt check --integration freg-test --format json"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -48,6 +50,9 @@ pub(super) struct Arguments {
     /// Look at this integration and its environment alone
     #[arg(long, value_name = "NAME")]
     integration: Option<String>,
+    /// Also look at an API definition for Gravitee: an export of the console's, v2 or v4
+    #[arg(long, value_name = "FILE")]
+    gravitee: Option<PathBuf>,
     /// How the report is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -102,7 +107,12 @@ fn known(wanted: &str, inspection: &Inspection) -> Result<(), Failure> {
 
 fn carry_out(arguments: &Arguments, inspected: Result<Inspection, ConfigError>, deadline: Instant) -> Result<Vec<Done>, Failure> {
     let file = arguments.config.config.display().to_string();
-    let scope = Scope { file: &file, offline: arguments.offline, integration: arguments.integration.as_deref() };
+    let scope = Scope {
+        file: &file,
+        offline: arguments.offline,
+        integration: arguments.integration.as_deref(),
+        gravitee: arguments.gravitee.as_deref(),
+    };
     let checks = plan::checks(inspected, &scope);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format_args!("the threads for the checks could not be started: {error}")))?;

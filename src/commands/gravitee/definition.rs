@@ -12,7 +12,7 @@ const TRANSFORM_HEADERS: &str = "transform-headers";
 
 /// Why a file is not a definition.
 #[derive(Debug, Error)]
-pub(super) enum NotADefinition {
+pub(in crate::commands) enum NotADefinition {
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error(

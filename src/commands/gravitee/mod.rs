@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use reqwest::Url;
 
+use self::definition::{Definition, NotADefinition};
 pub(super) use self::findings::Finding;
 use self::shipped::{Register, Version};
 use super::{ConfigArgument, Failure, print, say};
@@ -69,6 +70,26 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(shipped::filled_in(text, &token_url, &integration.client_id).trim_end())?;
     say(format_args!("After the import, put the gateway's API key into the property {API_KEY_PROPERTY}, and have it encrypted."));
     Ok(())
+}
+
+/// What there is to say of a definition.
+pub(super) struct Inspected {
+    /// What somebody should know.
+    pub(super) findings: Vec<Finding>,
+    /// What it is.
+    pub(super) summary: String,
+}
+
+/// Reads a definition, and holds it against this installation.
+///
+/// # Errors
+///
+/// [`NotADefinition`] when it is none.
+pub(super) fn inspect(text: &str, config: &Config) -> Result<Inspected, NotADefinition> {
+    let definition = Definition::parse(text)?;
+    let plans: Vec<&str> = definition.plans.iter().map(|plan| plan.name.as_str()).collect();
+    let summary = format!("`{}`, plans {}", definition.name, plans.join(", "));
+    Ok(Inspected { findings: findings::findings(&definition, config), summary })
 }
 
 fn integration<'a>(config: &'a Config, wanted: Option<&str>) -> Result<&'a Integration, String> {

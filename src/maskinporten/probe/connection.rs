@@ -81,8 +81,11 @@ impl Probe {
             let stream: Box<dyn Stream> = match &route.proxy {
                 None => Box::new(socket),
                 Some(proxy) => {
-                    let mut stream: Box<dyn Stream> =
-                        if proxy.is_tls { self.trusted(&proxy.host, Box::new(socket)).await.map_err(|reason| proxy_tls(&reason))? } else { Box::new(socket) };
+                    let mut stream: Box<dyn Stream> = if proxy.is_tls {
+                        self.trusted(&proxy.host, Box::new(socket)).await.map_err(|reason| proxy_tls(&reason))?
+                    } else {
+                        Box::new(socket)
+                    };
                     tunnel::open(&mut stream, route, proxy.authorization.as_ref()).await?;
                     stream
                 }

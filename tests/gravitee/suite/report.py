@@ -40,8 +40,14 @@ class Report:
         return 1 if self.failed else 0
 
 
+# Portvakt's attempt_timeout and deadline, and the gateway's own limit, in seconds: what a call can run into. The guide says which, so that
+# it does not depend on how busy a machine was.
+LIMITS = (0, 4, 8, 30)
+
+
 def how_soon(seconds):
-    return "at once" if seconds < 2 else f"{round(seconds)} s"
+    limit = min(LIMITS, key=lambda limit: abs(limit - seconds))
+    return f"{limit} s" if limit else "at once"
 
 
 def alike(values):
