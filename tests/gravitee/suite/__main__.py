@@ -6,16 +6,20 @@ import signal
 import sys
 import tempfile
 from collections import namedtuple
-from pathlib import Path
 
 import cost
 import files
+import guide
 import report as reporting
 from cases import CASES
-from processes import Gateway, Simulator
+from processes import BUILT, Gateway, Simulator
 from world import ENGINES, World
 
 Apis = namedtuple("Apis", "freg krr")
+
+GUIDE = "Followed from an empty folder, by its commands alone"
+
+LONGEST_RUN = 15 * 60  # seconds: something hangs, and nobody is there to see it
 
 CALLOUTS = ("5.4.0", "4.0.1")  # all cases with the first, those at the core with the other
 
@@ -24,12 +28,16 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/gravitee/run", description="Portvakt behind Gravitee's own gateway.")
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases in whose line this is")
     parser.add_argument("--cost", action="store_true", help="also measure what the callout costs")
-    parser.add_argument("--write-guide", action="store_true", help="put the table of failures into docs/gravitee.md instead of comparing it")
+    parser.add_argument(
+        "--write-guide", action="store_true", help="put the table of failures into docs/gravitee.md instead of comparing it"
+    )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    for ends in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(ends, lambda number, _: sys.exit(f"ended by {signal.Signals(number).name}"))  # and so is what was started
+    signal.alarm(LONGEST_RUN)
 
     report = reporting.Report()
-    for check in files.CHECKS:
+    for check in (*files.CHECKS, guide.both_languages_have_the_same_commands):
         title = check.__doc__.splitlines()[0].rstrip(".")
         if options.only in title:
             report.run("definitions", title, check)
@@ -39,13 +47,16 @@ def main():
                 world = World(directory, gateway, simulator)
                 try:
                     run_cases(world, report, options, all_of_them=callout == CALLOUTS[0])
+                    if callout == CALLOUTS[0] and options.only in GUIDE:
+                        with tempfile.TemporaryDirectory(prefix="portvakt-guide-") as empty:
+                            report.run("guide", GUIDE, guide.followed, empty, gateway)
                 finally:
                     world.close()
-                    (Path(directory) / f"gateway-{callout}.log").write_text("\n".join(gateway.log))
+                    (BUILT / f"gateway-{callout}.log").write_text("\n".join(gateway.log))
     if not options.only:
         if options.write_guide:
             reporting.write_guide(reporting.table(report.seen))
-        report.run("guide", "its table of failures is what was seen", lambda: reporting.guide_has(reporting.table(report.seen)))
+        report.run("guide", "its table of failures is what was seen", reporting.guide_has, reporting.table(report.seen))
     return report.close()
 
 
@@ -61,9 +72,9 @@ def run_cases(world, report, options, all_of_them):
                 continue
             world.start_anew()
             if engine is None:
-                seen = report.run(where, case.title, lambda: case.run(world, engines)) or {}
+                seen = report.run(where, case.title, case.run, world, engines) or {}
             else:
-                seen = {engine: report.run(where, case.title, lambda: case.run(world, engine, engines[engine]))}
+                seen = {engine: report.run(where, case.title, case.run, world, engine, engines[engine])}
             if all_of_them:
                 for engine, row in seen.items():
                     report.remember(engine, row)

@@ -108,7 +108,10 @@ def untouched(engine, name):
 def without_hjemmel(world, engine, apis):
     """The plan without hjemmel reads /uten-hjemmel."""
     answer = world.call(
-        apis.freg, WITHOUT_HJEMMEL, f"/uten-hjemmel{PERSON}?part=person-basis&part=navn", headers={"Authorization": "Bearer the-consumers-own"}
+        apis.freg,
+        WITHOUT_HJEMMEL,
+        f"/uten-hjemmel{PERSON}?part=person-basis&part=navn",
+        headers={"Authorization": "Bearer the-consumers-own"},
     )
     equal(answer.status, 200, answer)
     target = f"/folkeregisteret/api/offentligutenhjemmel{PERSON}?part=person-basis&part=navn"
@@ -175,8 +178,22 @@ def five_hundred_calls(world, engine, apis):
     """500 calls of three plans at once: each has its own token, and there is one exchange a scope."""
     callers = 15  # five of each plan
     plans = [
-        (apis.freg, WITHOUT_HJEMMEL, "GET", "/uten-hjemmel/v1/personer/", "/folkeregisteret/api/offentligutenhjemmel/v1/personer/", WITHOUT_SCOPE),
-        (apis.freg, WITH_HJEMMEL, "GET", "/uten-hjemmel/v1/personer/", "/folkeregisteret/api/offentligutenhjemmel/v1/personer/", WITH_SCOPES),
+        (
+            apis.freg,
+            WITHOUT_HJEMMEL,
+            "GET",
+            "/uten-hjemmel/v1/personer/",
+            "/folkeregisteret/api/offentligutenhjemmel/v1/personer/",
+            WITHOUT_SCOPE,
+        ),
+        (
+            apis.freg,
+            WITH_HJEMMEL,
+            "GET",
+            "/uten-hjemmel/v1/personer/",
+            "/folkeregisteret/api/offentligutenhjemmel/v1/personer/",
+            WITH_SCOPES,
+        ),
         (apis.krr, CONTACT, "POST", "/personer/", "/rest/v1/personer/", KRR_SCOPE),
     ]
     expected = {}

@@ -89,9 +89,7 @@ def imported(definition, id, path_prefix, execution_mode):
     for listener in api["listeners"]:
         for path in listener["paths"]:
             path["path"] = path_prefix + path["path"]
-    plans = [
-        {key: plan[key] for key in ("id", "name", "mode", "security", "status", "flows")} for plan in in_the_gateways_spelling(plans)
-    ]
+    plans = [{key: plan[key] for key in ("id", "name", "mode", "security", "status", "flows")} for plan in in_the_gateways_spelling(plans)]
     return {**api, "id": id, "definitionVersion": "4.0.0", "plans": plans}
 
 

@@ -45,7 +45,11 @@ def environments_differ_in_three_things():
             assert len(changed) == 3, changed
             api = definitions.api_of(definitions.read(f"{name}-test", version))["name"].removesuffix(" test")
             targets = {a: b for line in differing.items() for a, b in [line, tuple(text.removesuffix('/"') + '"' for text in line)]}
-            expected = {f'"name": "{api} test",': f'"name": "{api}",', f'"path": "/test/digdir/{name}/"': f'"path": "/digdir/{name}/"', **targets}
+            expected = {
+                f'"name": "{api} test",': f'"name": "{api}",',
+                f'"path": "/test/digdir/{name}/"': f'"path": "/digdir/{name}/"',
+                **targets,
+            }
             for a, b in changed:
                 assert expected.get(a.rstrip(","), expected.get(a)) in (b, b.rstrip(",")), f"{a} became {b}"
 

@@ -190,11 +190,16 @@ class Gateway(Program):
             (home / "plugins" / plugin.name).symlink_to(plugin)
         port = free_port()
         self.address = f"127.0.0.1:{port}"
-        arguments = [
-            java, "-Xmx512m", f"-Dgravitee.home={home}", f"-Dgravitee.conf={home}/config/gravitee.yml", f"-Dportvakt.port={port}",
-            f"-Dlogback.configurationFile={home}/config/logback.xml", "-Dvertx.disableFileCPResolving=true", "-Djava.net.preferIPv4Stack=true",
-            "-cp", f"{BUILT}/classes:{BUILT}/lib/*", "portvakt.gravitee.Gateway",
-        ]  # fmt: skip
+        properties = {
+            "gravitee.home": home,
+            "gravitee.conf": home / "config" / "gravitee.yml",
+            "portvakt.port": port,
+            "logback.configurationFile": home / "config" / "logback.xml",
+            "vertx.disableFileCPResolving": "true",
+            "java.net.preferIPv4Stack": "true",
+        }
+        options = [f"-D{name}={value}" for name, value in properties.items()]
+        arguments = [java, "-Xmx512m", *options, "-cp", f"{BUILT}/classes:{BUILT}/lib/*", "portvakt.gravitee.Gateway"]
         super().__init__(f"the gateway with callout {callout}", arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._answer()
 

@@ -60,7 +60,7 @@ class Register:
             daemon_threads = True
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.address = "127.0.0.1:%d" % self._server.server_address[1]
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _answer(self, received):

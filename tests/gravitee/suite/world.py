@@ -78,7 +78,10 @@ class World:
         self._deployed += 1
         id = f"{engine.slug}-{self._deployed}-{name}"
         imported = definitions.imported(
-            prepare(definitions.pointed_at(definition, self.register.address)), id, f"/{engine.slug}-{self._deployed}", engine.execution_mode
+            prepare(definitions.pointed_at(definition, self.register.address)),
+            id,
+            f"/{engine.slug}-{self._deployed}",
+            engine.execution_mode,
         )
         self.gateway.tell(deploy=imported)
         api = Api(definitions.context_path(imported), definitions.message(imported))
