@@ -108,6 +108,10 @@ fn plan_step<'a>(definition: &'a mut Value, policy: &str) -> &'a mut Value {
     steps.iter_mut().find(|step| step["policy"] == policy).unwrap()
 }
 
+fn scope(definition: &mut Value) -> &mut Value {
+    &mut plan_step(definition, "policy-assign-attributes")["configuration"]["attributes"][0]["value"]
+}
+
 #[rstest]
 fn a_printed_definition_differs_from_the_shipped_one_in_two_lines(
     #[values(("freg", "freg", "freg-test", FREG), ("krr", "krr", "krr-prod", KRR), ("krr", "freg", "krr-test", FREG), ("freg", "krr", "freg-prod", KRR))]
@@ -203,7 +207,7 @@ const BREAKS: [Break; 22] = [
     (
         |d| property(d, "portvakt_token_url")["value"] = json!("http://portvakt.example.no:8080/tokens"),
         "failed",
-        "http://portvakt.example.no:8080/tokens, which is not Portvakt's /token",
+        "`http://portvakt.example.no:8080/tokens`, which is not Portvakt's /token",
         "as the gateway reaches it",
     ),
     (
@@ -214,20 +218,12 @@ const BREAKS: [Break; 22] = [
     ),
     (|d| callout(d)["url"] = json!("ftp://portvakt.example.no/token"), "failed", "which is not http", "such as http://"),
     (
-        |d| {
-            plan_step(d, "policy-assign-attributes")["configuration"]["attributes"][0]["value"] =
-                json!("krr:global/kontaktinformasjon.read")
-        },
+        |d| *scope(d) = json!("krr:global/kontaktinformasjon.read"),
         "failed",
         "no caller may ask `freg` for `krr:global/kontaktinformasjon.read`",
         "Add the scope to a rule",
     ),
-    (
-        |d| plan_step(d, "policy-assign-attributes")["configuration"]["attributes"][0]["value"] = json!("med \"hjemmel\""),
-        "failed",
-        "a plan asks for the scope",
-        "Correct it in the plan",
-    ),
+    (|d| *scope(d) = json!("med \"hjemmel\""), "failed", "a plan asks for the scope", "Correct it in the plan"),
     (
         |d| plan_step(d, "policy-assign-attributes")["enabled"] = json!(false),
         "failed",
@@ -251,9 +247,9 @@ const BREAKS: [Break; 22] = [
         "portvakt api-key new",
     ),
     (
-        |d| property(d, "maskinporten_api_iss")["value"] = json!("99999999-0000-0000-0000-000000000000"),
+        |d| property(d, "maskinporten_api_iss")["value"] = json!(API_KEY),
         "failed",
-        "no integration with the client ID 99999999-0000-0000-0000-000000000000",
+        "the iss that `Token from Portvakt` sends is no integration of this configuration",
         FREG,
     ),
     (|d| header(d, "iss")["name"] = json!("client_id"), "failed", "sends no iss", "Add the header iss"),

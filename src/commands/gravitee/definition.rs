@@ -99,23 +99,20 @@ impl Definition {
             _ => return Err(NotADefinition::Version),
         };
         let plans: Vec<RawPlan> = plans.map(Vec::deserialize).transpose()?.unwrap_or_default();
-        Ok(Self::of(RawApi::deserialize(api)?, plans, targets(api)))
-    }
-
-    fn of(api: RawApi, plans: Vec<RawPlan>, targets: Vec<String>) -> Self {
-        let flows = plans.iter().flat_map(|plan| &plan.flows).chain(&api.flows);
+        let raw = RawApi::deserialize(api)?;
+        let flows = plans.iter().flat_map(|plan| &plan.flows).chain(&raw.flows);
         let steps: Vec<&Step> = flows.flat_map(Flow::steps).collect();
         let callouts = steps.iter().filter(|step| step.policy == CALLOUT).filter_map(|step| step.callout());
-        Self {
+        Ok(Self {
             callouts: callouts.filter(Callout::asks_for_a_token).collect(),
             authorizations: steps.iter().flat_map(|step| step.added("addHeaders", TRANSFORM_HEADERS, "Authorization")).collect(),
-            scopes: scopes(&api.flows),
+            scopes: scopes(&raw.flows),
             plans: plans.iter().map(RawPlan::plan).collect(),
-            response_templates: api.response_templates.into_keys().collect(),
-            name: api.name,
-            properties: api.properties,
-            targets,
-        }
+            response_templates: raw.response_templates.into_keys().collect(),
+            name: raw.name,
+            properties: raw.properties,
+            targets: targets(api),
+        })
     }
 
     pub(super) fn property(&self, key: &str) -> Option<&Property> {

@@ -100,16 +100,19 @@ fn properties(callout: &Callout, definition: &Definition, findings: &mut Vec<Fin
 fn token_url(callout: &Callout, definition: &Definition, findings: &mut Vec<Finding>) {
     let Some(text) = value_of(&callout.url, definition) else { return };
     let expected = "It is Portvakt's /token as the gateway reaches it, such as http://portvakt.example.no:8080/token.";
-    match Url::parse(text) {
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            findings.push(failed(format!("`{}` calls {text}, which is not http", callout.name), expected));
-        }
-        Ok(url) if url.path() != "/token" => {
-            findings.push(failed(format!("`{}` calls {text}, which is not Portvakt's /token", callout.name), expected));
-        }
-        Ok(_) => {}
-        Err(error) => findings.push(failed(format!("`{}` calls `{text}`, which is no URL: {error}", callout.name), expected)),
-    }
+    let wrong = match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "which is not http".to_owned(),
+        Ok(url) if url.path() != "/token" => "which is not Portvakt's /token".to_owned(),
+        Ok(_) => return,
+        Err(error) => format!("which is no URL: {error}"),
+    };
+    findings.push(failed(format!("`{}` calls `{}`, {wrong}", callout.name, without_secrets(text)), expected));
+}
+
+/// A URL without user, password and query.
+fn without_secrets(url: &str) -> &str {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    address.rsplit('@').next().unwrap_or_default()
 }
 
 /// What becomes of the answer.
@@ -170,7 +173,8 @@ fn rules(definition: &Definition, config: &Config, findings: &mut Vec<Finding>) 
         else {
             let known: Vec<&str> = config.integrations.iter().map(|integration| integration.client_id.as_str()).collect();
             findings.push(failed(
-                format!("the configuration has no integration with the client ID {iss}"),
+                // Not what stands there: it may be an API key that went into the wrong property.
+                format!("the iss that `{}` sends is no integration of this configuration", callout.name),
                 format!("Correct the property {CLIENT_ID_PROPERTY}. There are: {}.", known.join(", ")),
             ));
             continue;
