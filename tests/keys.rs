@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use openssl::hash::MessageDigest;
 use openssl::x509::X509;
+use portvakt::maskinporten::{Cause, KnownError};
 use portvakt::simulator::{ClientSettings, RegisteredKey, Simulator};
 use support::*;
 
@@ -365,6 +366,7 @@ fn all_keys_that_cannot_be_used_are_told_of_in_one_go() {
 #[tokio::test]
 async fn a_certificate_out_of_its_validity_stops_nobody_but_its_own_integration() {
     let simulator = simulator();
+    let known = KnownError::of(Cause::OwnCertificateNotValid);
     for (file, validity) in [("expired.p12", "valid 2020-01-01 to 2023-01-01"), ("not-yet-valid.p12", "valid 2052-01-01 to 2055-01-01")] {
         simulator.reset_counters();
         let krr_key = key_table(&format!("pkcs12_file = '{file}', password_file = PASSWORD"));
@@ -377,11 +379,11 @@ async fn a_certificate_out_of_its_validity_stops_nobody_but_its_own_integration(
             assert_eq!((answer.status, answer.error(), answer.header("Retry-After")), (503, "temporarily_unavailable", Some("60")));
             assert_eq!(
                 answer.description(),
-                format!(
-                    "The certificate of integration krr is {validity}, and not now. Whoever runs this service must put a valid one in its place."
-                )
+                format!("The certificate of integration krr is {validity}, and not now. {} {}", known.meaning, known.what_to_do())
             );
         }
+        let refused = portvakt.wait_for_log(|line| line.contains("no token until the certificate is valid"));
+        assert!(refused.contains(known.remedy) && refused.contains("\"mended_by\":\"whoever runs Portvakt\""), "{refused}");
         assert_eq!(simulator.counters().received, 0, "Maskinporten is not asked");
         assert_eq!(portvakt.ask().send().await.status, 200, "the others serve");
     }

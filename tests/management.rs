@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::Instant;
 
 use portvakt::simulator::FaultKind;
@@ -110,6 +111,18 @@ fn nothing_of_the_other_listener_is_here() {
     assert_eq!(simulator.counters().received, 0);
 }
 
+/// What the program is built from: as whoever builds it says, or as git does.
+fn revision() -> String {
+    if let Ok(revision) = std::env::var("PORTVAKT_REVISION") {
+        return revision;
+    }
+    let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    match output {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).unwrap().trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn every_counter_starts_at_0() {
     let simulator = simulator();
@@ -123,17 +136,17 @@ async fn every_counter_starts_at_0() {
         expected.extend(callers.map(|(caller, integration)| requests(caller, integration, result)));
         expected.extend(["freg", "krr"].map(|integration| exchanges(integration, result, "none")));
     }
+    // Alerts look at increases, and the first refusal of its kind is one.
+    for code in ["MP-012", "MP-121", "MP-200", "MP-303", "other"] {
+        expected.extend(["freg", "krr"].map(|integration| exchanges(integration, "refused", code)));
+    }
     expected
         .extend(["freg", "krr"].map(|integration| format!("portvakt_exchange_duration_seconds_count{{integration=\"{integration}\"}}")));
     expected.extend(["portvakt_token_request_duration_seconds_count", "portvakt_tokens_cached"].map(str::to_owned));
     for name in expected {
         assert_eq!(series.get(name.as_str()), Some(&0.0), "{name}:\n{}", answer.body);
     }
-    let build = format!(
-        "portvakt_build_info{{revision=\"{}\",version=\"{}\"}}",
-        option_env!("PORTVAKT_REVISION").unwrap_or("unknown"),
-        env!("CARGO_PKG_VERSION")
-    );
+    let build = format!("portvakt_build_info{{revision=\"{}\",version=\"{}\"}}", revision(), env!("CARGO_PKG_VERSION"));
     assert_eq!(series.get(build.as_str()), Some(&1.0), "{}", answer.body);
     for of_the_process in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"] {
         assert!(series.contains_key(of_the_process), "{of_the_process}");
@@ -145,6 +158,7 @@ async fn every_counter_starts_at_0() {
         "exchanges_total",
         "exchange_duration_seconds",
         "tokens_cached",
+        "certificate_expiry_timestamp_seconds",
         "build_info",
     ];
     let kinds: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
@@ -211,6 +225,7 @@ async fn each_request_and_each_exchange_is_counted_once_where_it_belongs() {
 async fn no_label_value_comes_from_a_request_or_an_answer() {
     let simulator = simulator();
     let portvakt = Portvakt::start(&configuration(&simulator));
+    let before = portvakt.metrics().await;
     let strange = ["nobody", "freg\"}", "a{b=\"c\"}", "\u{1}", "none", "11111111-2222-3333-4444-555555555556", "FREG"];
     for name in strange {
         for header in ["iss", "scope", "X-Gravitee-Api-Key", "X-Request-Id"] {
@@ -228,7 +243,9 @@ async fn no_label_value_comes_from_a_request_or_an_answer() {
     assert_eq!(label_values(&metrics, "caller"), BTreeSet::from(["gateway", "none", "other"]));
     assert_eq!(label_values(&metrics, "integration"), BTreeSet::from(["freg", "krr", "none"]));
     assert_eq!(label_values(&metrics, "result"), BTreeSet::from(["failed", "granted", "refused"]));
-    assert_eq!(label_values(&metrics, "code"), BTreeSet::from(["MP-121", "none", "other"]));
+    assert_eq!(label_values(&metrics, "code"), label_values(&before, "code"));
+    let counted = |code: &str| metrics.contains(&format!("{} 1", exchanges("freg", "refused", code)));
+    assert!(counted("MP-121") && metrics.contains(&format!("{} 2", exchanges("freg", "refused", "other"))), "{metrics}");
     for secret in [API_KEY, FREG, FREG_SCOPE] {
         assert!(!metrics.contains(secret), "{secret}");
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portvakt::access::{Access, CallerSettings, Digest, IntegrationNames, KeySettings, Rule};
-use portvakt::maskinporten::{Algorithm, Client, Environment, OutboundSettings, Scopes, SigningKey, TokenEndpointClient};
+use portvakt::maskinporten::{Algorithm, Client, Environment, OutboundSettings, Scopes, Setup, SigningKey, TokenEndpointClient};
 use portvakt::simulator::{self, ClientSettings, RegisteredKey, Simulator};
 use portvakt::telemetry::Metrics;
 use portvakt::tokens::{IntegrationSettings, Settings, TokenRequest, TokenService};
@@ -48,7 +48,8 @@ pub struct Service {
 
 pub fn service(simulator: &Simulator) -> Service {
     let environment = Environment::custom("simulator", simulator.issuer(), &simulator.token_endpoint()).unwrap();
-    let integration = IntegrationSettings { name: "freg".into(), client: client(2048, environment), prefetch: Vec::new() };
+    let integration =
+        IntegrationSettings { name: "freg".into(), client: client(2048, environment), setup: Setup::default(), prefetch: Vec::new() };
     let settings = Settings {
         integrations: vec![integration],
         max_tokens: 100_000,

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use secrecy::ExposeSecret;
-use tracing::{info, warn};
 
 use super::start_error::StartError;
 use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
 use crate::config::{self, Config, ConfigError, KeySource, Mistake, Place};
 use crate::maskinporten::{
-    Client, InvalidClient, KeyError, Origin, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, Scopes, SigningKey,
-    TokenEndpointClient,
+    Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, ScopeSetting, Scopes, Setup,
+    SigningKey, TokenEndpointClient,
 };
 use crate::tokens::{self, Details, IntegrationId, IntegrationSettings};
 
@@ -21,10 +20,7 @@ pub(super) fn clients(config: &Config) -> Result<Vec<Client>, ConfigError> {
     for integration in &config.integrations {
         let opened = signing_key(&integration.key.source, SystemTime::now()).map_err(|error| error.to_string());
         match opened.and_then(|key| client(integration, key).map_err(|error| error.to_string())) {
-            Ok(client) => {
-                announce(&integration.name, &client);
-                clients.push(client);
-            }
+            Ok(client) => clients.push(client),
             Err(error) => mistakes.push(config.mistake(
                 integration.key.place,
                 &format!("the key of integration `{}` cannot be used: {error}", integration.name),
@@ -61,47 +57,6 @@ pub(super) fn files(source: &KeySource) -> String {
             format!("{} and {}", certificate.path.display(), private_key.path.display())
         }
         KeySource::Registered { private_key, .. } => private_key.path.display().to_string(),
-    }
-}
-
-/// Says which key signs for an integration, and what is odd about it.
-fn announce(name: &str, client: &Client) {
-    let (key, environment) = (client.key(), client.environment());
-    let (client_id, environment_name) = (client.client_id(), environment.name());
-    let Some(certificate) = key.certificate() else {
-        info!(
-            integration = name,
-            client_id,
-            environment = environment_name,
-            kid = key.kid(),
-            bits = key.bits(),
-            "signs with a registered key"
-        );
-        return;
-    };
-    info!(
-        integration = name,
-        client_id,
-        environment = environment_name,
-        organisation = certificate.organisation_number(),
-        subject = certificate.subject(),
-        issuer = certificate.issuer(),
-        validity = %certificate.validity(),
-        sha256 = hex::encode(certificate.sha256()),
-        choice = key.choice().map(tracing::field::display),
-        "signs with a virksomhetssertifikat"
-    );
-    if !certificate.is_valid_at(SystemTime::now()) {
-        warn!(integration = name, validity = %certificate.validity(), "the certificate is out of its validity: no token until it is renewed");
-    }
-    match certificate.origin() {
-        Origin::Test if environment.is_production() => {
-            warn!(integration = name, issuer = certificate.issuer(), "a test certificate in production: Maskinporten refuses it (MP-120)");
-        }
-        Origin::Production if environment.is_test() => {
-            warn!(integration = name, issuer = certificate.issuer(), "a production certificate in test: Maskinporten refuses it (MP-120)");
-        }
-        _ => {}
     }
 }
 
@@ -159,6 +114,7 @@ pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<
     let integration = |((client, integration), name): ((Client, &config::Integration), &Arc<str>)| IntegrationSettings {
         name: Arc::clone(name),
         client,
+        setup: setup(config, integration),
         prefetch: integration.prefetch.iter().map(prefetch).collect(),
     };
     tokens::Settings {
@@ -166,6 +122,28 @@ pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<
         max_tokens: config.cache.max_tokens,
         deadline: config.outbound.deadline,
         endpoint,
+    }
+}
+
+/// Where an integration's settings stand, for whoever has to mend one.
+pub(super) fn setup(config: &Config, integration: &config::Integration) -> Setup {
+    let setting = |scope: &str, asked_by: &str, place: Place| ScopeSetting {
+        scope: scope.to_owned(),
+        asked_by: asked_by.to_owned(),
+        place: config.line_of(place),
+    };
+    let prefetched = integration.prefetch.iter().flat_map(|prefetch| prefetch.scopes.iter().map(move |scope| (scope, prefetch.place)));
+    let rules = config.callers.iter().flat_map(|caller| &caller.may).filter(|rule| rule.integration == integration.name);
+    let allowed = rules.flat_map(|rule| rule.scopes.iter().zip(&rule.scope_places));
+    Setup {
+        integration: Some(integration.name.clone()),
+        client_id: Some(config.line_of(integration.client_id_place)),
+        environment: Some(config.line_of(integration.environment_place)),
+        key: Some(config.line_of(integration.key.place)),
+        scopes: prefetched
+            .map(|(scope, place)| setting(scope, "a prefetch", place))
+            .chain(allowed.map(|(scope, place)| setting(scope, "a caller's rule", *place)))
+            .collect(),
     }
 }
 

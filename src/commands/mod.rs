@@ -2,8 +2,10 @@
 
 mod api_key;
 mod assembly;
+mod banner;
 mod check;
 mod demo;
+mod expiry;
 mod gravitee;
 mod serve;
 mod service;

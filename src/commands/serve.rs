@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
+        revision = option_env!("PORTVAKT_REVISION"),
         tokens = %format_args!("http://{}", service.tokens_address()),
         management = %format_args!("http://{}", service.management_address()),
         integrations = config.integrations.len(),

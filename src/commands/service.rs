@@ -8,16 +8,20 @@ use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio::time::interval;
 use tracing::{info, warn};
 
-use super::assembly;
+use super::expiry::{self, Expiries};
 use super::signals::Signals;
 use super::start_error::StartError;
+use super::{assembly, banner};
 use crate::access::Access;
 use crate::config::Config;
 use crate::http::{Doors, Listener, Management};
+use crate::maskinporten::Client;
 use crate::telemetry::Metrics;
 use crate::tokens::TokenService;
 
@@ -30,6 +34,7 @@ pub(super) struct Service {
     handles: Handles,
     /// Tells when, and how, the listeners' thread has ended.
     ended: oneshot::Receiver<io::Result<()>>,
+    expiries: Expiries,
 }
 
 /// What the two listeners are stopped by.
@@ -43,13 +48,20 @@ impl Service {
     /// Opens the keys, takes the addresses, and begins to answer.
     pub(super) fn start(config: &Config) -> Result<Self, StartError> {
         let clients = assembly::clients(config)?;
+        for (integration, client) in config.integrations.iter().zip(&clients) {
+            banner::integration(&integration.name, client);
+        }
+        config.callers.iter().for_each(|caller| banner::caller(caller, Timestamp::now()));
+        let mut expiries = Expiries::of(config, &clients);
+        expiries.say(Timestamp::now());
         let endpoint = assembly::token_endpoint_client(config, &clients)?;
         let tokens_listener = Listener::bind(config.server.listen)?;
         let management_listener = Listener::bind(config.management.listen)?;
         let (tokens_address, management_address) = (tokens_listener.address()?, management_listener.address()?);
         let names: Vec<Arc<str>> = config.integrations.iter().map(|integration| integration.name.as_str().into()).collect();
-        let settings = assembly::token_service(config, clients, &names, endpoint);
         let metrics = Arc::new(Metrics::new()?);
+        tell_of_certificates(&metrics, &names, &clients);
+        let settings = assembly::token_service(config, clients, &names, endpoint);
         let token_service = Arc::new(TokenService::start(settings, &metrics)?);
         let access = Access::new(assembly::callers(config, &token_service.integrations().collect::<Vec<_>>()));
         let management = Arc::new(Management::new(Arc::clone(&token_service), Arc::clone(&metrics)));
@@ -57,7 +69,7 @@ impl Service {
         let grace = config.server.shutdown_grace;
         let (handles, ended) = on_a_thread(tokens_listener, doors, grace, management_listener, Arc::clone(&management))?;
         management.set_ready(true);
-        Ok(Self { tokens_address, management_address, management, handles, ended })
+        Ok(Self { tokens_address, management_address, management, handles, ended, expiries })
     }
 
     /// Where tokens are handed out.
@@ -78,14 +90,17 @@ impl Service {
     pub(super) fn run(mut self, signals: StopSignals) -> io::Result<()> {
         let StopSignals { runtime, mut signals } = signals;
         runtime.block_on(async {
-            tokio::select! {
-                signal = signals.next() => {
-                    // Before it is said, so that nobody who has read it is told to send more.
-                    self.management.set_ready(false);
-                    info!(signal, "stopping: what is in progress is finished first");
+            let mut every = interval(expiry::LOOK_EVERY);
+            let signal = loop {
+                tokio::select! {
+                    signal = signals.next() => break signal,
+                    ended = &mut self.ended => return ended.unwrap_or_else(|_| Err(io::Error::other("the listeners' thread ended"))),
+                    _ = every.tick() => self.expiries.say(Timestamp::now()),
                 }
-                ended = &mut self.ended => return ended.unwrap_or_else(|_| Err(io::Error::other("the listeners' thread ended"))),
-            }
+            };
+            // Before it is said, so that nobody who has read it is told to send more.
+            self.management.set_ready(false);
+            info!(signal, "stopping: what is in progress is finished first");
             tokio::select! {
                 () = self.stop() => info!("stopped"),
                 signal = signals.next() => warn!(signal, "stopped at once, by a second signal"),
@@ -99,6 +114,14 @@ impl Service {
         self.management.set_ready(false);
         self.handles.tokens.stop(true).await;
         self.handles.management.stop(true).await;
+    }
+}
+
+fn tell_of_certificates(metrics: &Metrics, names: &[Arc<str>], clients: &[Client]) {
+    for (name, client) in names.iter().zip(clients) {
+        if let Some(expires) = client.key().certificate().and_then(banner::expires) {
+            metrics.certificate_expires(name, expires.as_duration().as_secs_f64());
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::checks::Names;
 use super::findings::Findings;
-use super::mistake::Severity;
+use super::mistake::{Place, Severity};
 use super::reader::{Field, Item, Table, listed, nearest, quotable};
 use super::{ApiKey, Caller, File, Parameter, Permitted, Rule, digest, secret_files, values};
 
@@ -163,7 +163,7 @@ fn rule<'t>(item: Item<'t>, names: &mut Names<'t>, findings: &mut Findings) -> O
     if let (Some(target), Some(name)) = (target, integration) {
         names.rule(name, target.place);
     }
-    let scopes = scopes(table.required(SCOPES, findings), findings);
+    let (scopes, scope_places) = scopes(table.required(SCOPES, findings), findings).into_iter().unzip();
     let mut permitted = |field, good: Check| table.optional(field).map_or(Permitted::NOTHING, |item| permitted(item, good, findings));
     let consumer_org = permitted(CONSUMER_ORG, values::organisation_number);
     let iss_onbehalfof = permitted(ISS_ONBEHALFOF, values::header_value);
@@ -175,6 +175,7 @@ fn rule<'t>(item: Item<'t>, names: &mut Names<'t>, findings: &mut Findings) -> O
     let mut rule = Rule {
         integration: integration?.to_owned(),
         scopes,
+        scope_places,
         consumer_org,
         iss_onbehalfof,
         resource,
@@ -186,14 +187,14 @@ fn rule<'t>(item: Item<'t>, names: &mut Names<'t>, findings: &mut Findings) -> O
     Some(rule)
 }
 
-fn scopes(item: Option<Item<'_>>, findings: &mut Findings) -> Vec<String> {
+fn scopes(item: Option<Item<'_>>, findings: &mut Findings) -> Vec<(String, Place)> {
     let Some(item) = item else { return Vec::new() };
     let Some(texts) = item.texts(findings) else { return Vec::new() };
     if texts.is_empty() {
         item.wrong("`scopes` is empty: every token is for a scope", findings);
     }
     let good = texts.into_iter().filter(|(text, item)| values::scope_pattern(text, *item, findings));
-    good.map(|(text, _)| text.to_owned()).collect()
+    good.map(|(text, item)| (text.to_owned(), item.place)).collect()
 }
 
 type Check = fn(&str, Item<'_>, &mut Findings) -> bool;

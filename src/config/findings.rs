@@ -59,6 +59,11 @@ impl Findings {
         self.found.push(Finding { severity, subject: Subject::Configuration, place, text, help, other, about_absence });
     }
 
+    /// How many of them stop the start.
+    pub(super) fn errors(&self) -> usize {
+        self.found.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+
     /// Everything that is to be said about the file, in its order, and the file as it may be shown.
     ///
     /// What only follows from broken syntax, or from a key pasted into the file, is left out: it would bury the cause.

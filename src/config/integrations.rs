@@ -55,8 +55,10 @@ pub(super) fn integration<'t>(mut table: Table<'t>, around: &mut Around<'_, 't>,
     let client_id = table.required(CLIENT_ID, findings);
     around.names.integration(name, client_id);
     let name = name.and_then(|item| values::issuer_name(item, findings));
-    let client_id = client_id.and_then(|item| values::issuer_name(item, findings));
-    let environment = table.required(ENVIRONMENT, findings).and_then(|item| around.environments.find(item, findings));
+    let (client_id, client_id_place) = (client_id.and_then(|item| values::issuer_name(item, findings)), client_id.map(|item| item.place));
+    let environment = table.required(ENVIRONMENT, findings);
+    let (environment, environment_place) =
+        (environment.and_then(|item| around.environments.find(item, findings)), environment.map(|item| item.place));
     let algorithm = table.optional(ALGORITHM).map_or(Some(Algorithm::default()), |item| algorithm(item, findings));
     let grant_lifetime = table.optional(GRANT_LIFETIME).map_or(Some(DEFAULT_GRANT_LIFETIME), |item| grant_lifetime(item, findings));
     let prefetch = table.optional(PREFETCH).map_or_else(Vec::new, |item| prefetches(item, findings));
@@ -70,6 +72,8 @@ pub(super) fn integration<'t>(mut table: Table<'t>, around: &mut Around<'_, 't>,
         grant_lifetime: grant_lifetime?,
         prefetch,
         key: key?,
+        client_id_place: client_id_place?,
+        environment_place: environment_place?,
     })
 }
 
@@ -97,23 +101,33 @@ fn grant_lifetime(item: Item<'_>, findings: &mut Findings) -> Option<Duration> {
 }
 
 fn prefetches(item: Item<'_>, findings: &mut Findings) -> Vec<Prefetch> {
-    let mut found: Vec<(Prefetch, Place)> = Vec::new();
+    let mut found: Vec<Prefetch> = Vec::new();
     for item in item.list(findings).unwrap_or_default() {
         let Some(prefetch) = prefetch(item, findings) else { continue };
-        match found.iter().find(|(earlier, _)| *earlier == prefetch) {
-            Some((_, first)) => {
-                findings.conflict(item.place, "this token is kept warm already", "leave one of the two out", (*first, "the other one"));
+        match found.iter().find(|earlier| is_same_token(earlier, &prefetch)) {
+            Some(first) => {
+                findings.conflict(
+                    item.place,
+                    "this token is kept warm already",
+                    "leave one of the two out",
+                    (first.place, "the other one"),
+                );
             }
-            None => found.push((prefetch, item.place)),
+            None => found.push(prefetch),
         }
     }
-    found.into_iter().map(|(prefetch, _)| prefetch).collect()
+    found
+}
+
+fn is_same_token(one: &Prefetch, other: &Prefetch) -> bool {
+    (&one.scopes, &one.resource, &one.consumer_org, &one.iss_onbehalfof)
+        == (&other.scopes, &other.resource, &other.consumer_org, &other.iss_onbehalfof)
 }
 
 fn prefetch(item: Item<'_>, findings: &mut Findings) -> Option<Prefetch> {
     if let Some(text) = item.as_text() {
         let scopes = values::scopes(text, item, findings)?;
-        return Some(Prefetch { scopes, resource: Vec::new(), consumer_org: None, iss_onbehalfof: None });
+        return Some(Prefetch { scopes, resource: Vec::new(), consumer_org: None, iss_onbehalfof: None, place: item.place });
     }
     let Some(mut table) = item.as_table("a prefetch") else {
         findings.mistake(item.place, "a prefetch is a scope, as text, or a table with its `scope`", PREFETCH.help());
@@ -136,7 +150,7 @@ fn prefetch(item: Item<'_>, findings: &mut Findings) -> Option<Prefetch> {
     };
     let consumer_org = text_if(organisation, values::organisation_number, findings);
     let iss_onbehalfof = text_if(on_behalf_of, values::header_value, findings);
-    Some(Prefetch { scopes: scopes?, resource, consumer_org, iss_onbehalfof })
+    Some(Prefetch { scopes: scopes?, resource, consumer_org, iss_onbehalfof, place: item.place })
 }
 
 fn resources(item: Item<'_>, findings: &mut Findings) -> Vec<String> {

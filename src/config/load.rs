@@ -55,14 +55,14 @@ impl Config {
         }
     }
 
-    /// The line of a place that this configuration came with, counted from 1.
-    pub fn line(&self, place: Place) -> usize {
-        self.source.line(place)
-    }
-
     /// A mistake that only shows later, when a key file is opened for example: at a place that this configuration came with.
     pub fn mistake(&self, place: Place, text: &str, help: &str) -> Mistake {
         Mistake::new(Severity::Error, place, text, help, Arc::clone(&self.source))
+    }
+
+    /// A place as people look for it: `line 12 of portvakt.toml`. The file's directory is left out: not only operators read it.
+    pub fn line_of(&self, place: Place) -> String {
+        self.source.line_of(place)
     }
 }
 
@@ -76,6 +76,8 @@ pub struct Inspection {
     pub mistakes: Vec<Mistake>,
     /// The names of the integrations that are left out.
     pub left_out: Vec<String>,
+    /// Whether `[outbound]` has mistakes: then `config` does not say how to reach Maskinporten.
+    pub outbound_is_wrong: bool,
 }
 
 /// No file of this kind is larger; a device that never ends is not read to the end of memory.
@@ -102,7 +104,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Inspection {
     let source = Arc::new(Source::new(path.to_owned(), &text, &[]));
     let place = Place::new(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
     let mistake = Mistake::new(Severity::Error, place, "this is not UTF-8", "save the file as UTF-8 text", source);
-    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new() }
+    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new(), outbound_is_wrong: false }
 }
 
 fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
@@ -114,7 +116,8 @@ fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
     // After broken syntax nobody knows what belongs to what.
     let parts = parts.filter(|_| syntax_errors.is_empty());
     let left_out = parts.as_ref().map_or_else(Vec::new, Parts::left_out);
-    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out }
+    let outbound_is_wrong = parts.as_ref().is_some_and(|parts| parts.outbound_is_wrong);
+    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out, outbound_is_wrong }
 }
 
 /// The file's tables, read.
@@ -127,6 +130,7 @@ struct Parts {
     callers: Vec<Caller>,
     /// The names of all integrations, also of those with mistakes.
     names: Vec<String>,
+    outbound_is_wrong: bool,
 }
 
 impl Parts {
@@ -136,7 +140,9 @@ impl Parts {
         let server = root.section(SERVER, empty, findings);
         let management = root.section(MANAGEMENT, empty, findings);
         let listeners = sections::listeners(server, management, findings);
+        let errors = findings.errors();
         let outbound = root.section(OUTBOUND, empty, findings).and_then(|table| sections::outbound(table, directory, findings));
+        let outbound_is_wrong = findings.errors() > errors;
         let cache = root.section(CACHE, empty, findings).and_then(|table| sections::cache(table, findings));
         let environments = root.section(ENVIRONMENT, empty, findings).map(|table| Environments::read(table, findings)).unwrap_or_default();
         let mut names = Names::default();
@@ -147,7 +153,7 @@ impl Parts {
         let names = names.integration_names();
         root.finish(findings);
         let (server, management) = listeners?;
-        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers, names })
+        Some(Self { server, management, outbound: outbound?, cache: cache?, integrations, callers, names, outbound_is_wrong })
     }
 
     fn left_out(&self) -> Vec<String> {
@@ -156,7 +162,7 @@ impl Parts {
     }
 
     fn into_config(self, source: Arc<Source>) -> Config {
-        let Self { server, management, outbound, cache, integrations, callers, names: _ } = self;
+        let Self { server, management, outbound, cache, integrations, callers, .. } = self;
         Config { server, management, outbound, cache, integrations, callers, warnings: Vec::new(), source }
     }
 }

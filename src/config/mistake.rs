@@ -46,17 +46,18 @@ impl Source {
         Self { path, masked }
     }
 
-    /// The line of a place, counted from 1.
-    pub(super) fn line(&self, place: Place) -> usize {
-        self.position(place.start).0
-    }
-
     /// Line and column, both counted from 1, the column in characters.
     fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.masked.get(..self.boundary(offset)).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |index| index + 1);
         let column = before.get(line_start..).map_or(0, |text| text.chars().count());
         (before.matches('\n').count() + 1, column + 1)
+    }
+
+    /// `line 12 of portvakt.toml`
+    pub(super) fn line_of(&self, place: Place) -> String {
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+        format!("line {} of {}", self.position(place.start).0, file.to_string_lossy())
     }
 
     /// The nearest place at or before `offset` where a character begins.

@@ -118,10 +118,14 @@ pub struct Integration {
     pub prefetch: Vec<Prefetch>,
     /// The key, unopened.
     pub key: Key,
+    /// Where the client ID stands.
+    pub client_id_place: Place,
+    /// Where the environment's name stands.
+    pub environment_place: Place,
 }
 
 /// A token that is kept warm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Prefetch {
     /// What for.
     pub scopes: Scopes,
@@ -131,6 +135,8 @@ pub struct Prefetch {
     pub consumer_org: Option<String>,
     /// `iss_onbehalfof`
     pub iss_onbehalfof: Option<String>,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// A key as the file names it: contents read, not yet opened.
@@ -221,6 +227,8 @@ pub struct Rule {
     pub integration: String,
     /// Scopes; one that ends in `*` stands for all that begin so.
     pub scopes: Vec<String>,
+    /// Where each of the scopes stands, in their order.
+    pub scope_places: Vec<Place>,
     /// Values for `consumer_org` that may be given.
     pub consumer_org: Permitted,
     /// Values for `iss_onbehalfof` that may be given.

@@ -1,9 +1,8 @@
 //! The API key on a request to `/token`.
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-
 use super::absence::Absence;
 use super::error::Problem;
+use super::head::{Field, Head};
 
 /// A longer key is nobody's.
 const API_KEY_LIMIT: usize = 256;
@@ -13,19 +12,16 @@ const API_KEY_LIMIT: usize = 256;
 /// # Errors
 ///
 /// [`Problem`] when there is none, or when two differ.
-pub(super) fn api_key(headers: &HeaderMap) -> Result<&[u8], Problem> {
-    let mut found: Option<&[u8]> = None;
+pub(super) fn api_key<'a>(head: &Head<'a>) -> Result<&'a [u8], Problem> {
+    let mut found: Option<&'a [u8]> = None;
     let mut absence = Absence::NotSent;
-    for (name, value) in headers {
-        let value = match name.as_str() {
-            "x-gravitee-api-key" | "x-api-key" => value.as_bytes(),
-            _ if name == AUTHORIZATION => match bearer(value.as_bytes()) {
-                Some(value) => value,
-                None => continue,
-            },
-            _ => continue,
+    for (field, value) in head.known() {
+        let value = match field {
+            Field::ApiKey => Some(value.as_bytes()),
+            Field::Authorization => bearer(value.as_bytes()),
+            _ => None,
         };
-        let value = value.trim_ascii();
+        let Some(value) = value.map(<[u8]>::trim_ascii) else { continue };
         if let Some(how) = Absence::of(value) {
             absence = absence.max(how);
             continue;

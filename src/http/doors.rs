@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use tracing::field::display;
-use tracing::{debug, error};
+use tracing::{Level, Span, debug, enabled, error, error_span};
 
 use super::error::Problem;
 use crate::access::{Access, Caller, CallerId};
@@ -49,18 +49,21 @@ impl Doors {
     /// Says in the log why a request got no token, so that its answer's `X-Request-Id` leads somewhere: at debug, for anybody can send
     /// such requests. A defect of ours is told as an error.
     pub(super) fn report(&self, request: &HttpRequest, id: &HeaderValue, who: &Asked, problem: &Problem) {
-        let request_id = id.to_str().unwrap_or_default();
+        if !problem.is_defect() && !enabled!(Level::DEBUG) {
+            return; // and nobody pays for a span that nothing is said in
+        }
+        let _within = request_span(id).entered();
         let peer = request.peer_addr().map(|peer| display(peer.ip()));
         let caller = who.caller.and_then(|caller| self.access.callers().get(caller.index())).map(Caller::name);
         if problem.is_defect() {
-            error!(request_id, peer, caller, description = problem.description(), "a defect");
+            error!(peer, caller, description = problem.description(), "a defect");
         } else {
-            debug!(request_id, peer, caller, description = problem.description(), "a request got no token");
+            debug!(peer, caller, description = problem.description(), "a request got no token");
         }
     }
 
     /// Counts a token request and how long it took.
-    pub(super) fn count(&self, who: &Asked, result: RequestResult, started: Instant) {
+    pub(super) fn count(&self, who: &Asked, result: RequestResult) {
         let handles = who.caller.and_then(|caller| self.caller_metrics.get(caller.index()));
         let counters = match (handles, who.integration) {
             (None, _) => self.metrics.nobody(),
@@ -71,13 +74,27 @@ impl Doors {
             }
         };
         counters.count(result);
-        self.metrics.token_request_duration.observe(started.elapsed().as_secs_f64());
+        self.metrics.token_request_duration.observe(who.at.elapsed().as_secs_f64());
     }
 }
 
-/// Who asked, as far as it was found out.
-#[derive(Debug, Default)]
+/// Marks the log's lines that belong to a request with its ID, those of an exchange that it begins too. At the level of errors, so that
+/// no filter takes the ID from a line that it lets through.
+pub(super) fn request_span(id: &HeaderValue) -> Span {
+    error_span!("request", request_id = id.to_str().unwrap_or_default())
+}
+
+/// When somebody asked, and who, as far as it was found out.
+#[derive(Debug)]
 pub(super) struct Asked {
+    pub(super) at: Instant,
     pub(super) caller: Option<CallerId>,
     pub(super) integration: Option<IntegrationId>,
+}
+
+impl Asked {
+    /// By nobody who is known yet.
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), caller: None, integration: None }
+    }
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::doors::Doors;
 use super::error::Problem;
-use super::head::{X_REQUEST_ID, request_id};
+use super::head::{Head, X_REQUEST_ID};
 use super::token;
 use super::unread::holding;
 
@@ -18,10 +18,11 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Takes a request in, leads it to its door, and its answer out.
 #[expect(clippy::redundant_allocation, reason = "a count of each thread's own beside the one that all threads share")]
 pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let id = request_id(request.headers());
+    let head = Head::of(&request);
+    let id = head.request_id();
     let mut payload = payload.into_inner();
     let response = match request.path() {
-        "/token" => token::answer(&doors, &request, &mut payload, &id).await,
+        "/token" => token::answer(&doors, &request, &head, &mut payload, &id).await,
         _ => Problem::UnknownPath.answer(),
     };
     marked(&request, holding(response, payload), id)

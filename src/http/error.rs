@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::absence::Absence;
 use super::answer::JSON;
 use crate::access::{Denial, Parameter};
-use crate::maskinporten::{Code, printable};
+use crate::maskinporten::{Cause, Code, ExchangeError, KnownError, printable};
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenError;
 
@@ -96,7 +96,7 @@ impl Problem {
     pub(super) fn answer(&self) -> HttpResponse {
         let Row { status, error, description, header } = self.row();
         let refusal = match self {
-            Self::NoToken(TokenError::Exchange(error)) => error.refusal(),
+            Self::NoToken(TokenError::Exchange(diagnosis)) => diagnosis.error().refusal(),
             _ => None,
         };
         let body = Body {
@@ -182,11 +182,17 @@ fn not_permitted(parameter: Parameter) -> String {
 
 fn no_token(error: &TokenError) -> Row {
     match error {
-        // The error is Maskinporten's own, see Problem::answer.
-        TokenError::Exchange(error) if error.refusal().is_some() => row(502, "invalid_grant", error.to_string()),
-        TokenError::Exchange(error) => unavailable(503, error.to_string(), error.retry_after().unwrap_or(RETRY_SOON)),
+        TokenError::Exchange(diagnosis) => {
+            let description = diagnosis.within(DESCRIPTION_LIMIT);
+            match diagnosis.error() {
+                // The error is Maskinporten's own, see Problem::answer.
+                ExchangeError::Refused(_) => row(502, "invalid_grant", description),
+                error => unavailable(503, description, error.retry_after().unwrap_or(RETRY_SOON)),
+            }
+        }
         TokenError::Certificate { .. } => {
-            unavailable(503, format!("{error}. Whoever runs this service must put a valid one in its place."), RETRY_WHEN_MENDED)
+            let known = KnownError::of(Cause::OwnCertificateNotValid);
+            unavailable(503, format!("{error}. {} {}", known.meaning, known.what_to_do()), RETRY_WHEN_MENDED)
         }
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::entrance::marked;
 use super::error::Problem;
-use super::head::{check_head, check_method, request_id};
+use super::head::{Head, check_method};
 use crate::telemetry::Metrics;
 use crate::tokens::TokenService;
 
@@ -36,12 +36,13 @@ impl Management {
 
 /// Answers the operator's questions.
 pub(super) fn manage(management: &Management, request: &HttpRequest) -> HttpResponse {
-    let response = answer(management, request).unwrap_or_else(|problem| problem.answer());
-    marked(request, response, request_id(request.headers()))
+    let head = Head::of(request);
+    let response = answer(management, request, &head).unwrap_or_else(|problem| problem.answer());
+    marked(request, response, head.request_id())
 }
 
-fn answer(management: &Management, request: &HttpRequest) -> Result<HttpResponse, Problem> {
-    let get = || check_method(request, &[Method::GET], "GET").and_then(|()| check_head(request));
+fn answer(management: &Management, request: &HttpRequest, head: &Head<'_>) -> Result<HttpResponse, Problem> {
+    let get = || check_method(request, &[Method::GET], "GET").and_then(|()| head.check(request.uri()));
     match request.path() {
         "/health/live" => get().map(|()| text(StatusCode::OK, "alive\n")),
         "/health/ready" => get().map(|()| {

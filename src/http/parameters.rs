@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::Uri;
 
 use super::absence::Absence;
 use super::error::Problem;
+use super::head::{Field, Head};
 use crate::maskinporten::Scopes;
 use crate::tokens::{AuthorizationDetails, Details, Private};
 
@@ -30,7 +30,7 @@ pub(super) enum Name {
 
 impl Name {
     /// Headers also with hyphens, for some proxies drop names with an underscore. In lower case, as the parser gives them.
-    fn of_header(name: &str) -> Option<Self> {
+    pub(super) fn of_header(name: &str) -> Option<Self> {
         match name {
             "iss" => Some(Self::Iss),
             "scope" => Some(Self::Scope),
@@ -91,10 +91,10 @@ impl<'a> Parameters<'a> {
     /// # Errors
     ///
     /// [`Problem::Parameter`] when one is missing, malformed, contradictory or too long. Never repeats what was sent.
-    pub(super) fn of(request: &'a HttpRequest) -> Result<Self, Problem> {
+    pub(super) fn of(head: &Head<'a>, target: &'a Uri) -> Result<Self, Problem> {
         let mut said = Said::default();
-        said.read_headers(request.headers())?;
-        if let Some(query) = request.uri().query() {
+        said.read_headers(head)?;
+        if let Some(query) = target.query() {
             said.read_query(query)?;
         }
         said.check()
@@ -102,9 +102,9 @@ impl<'a> Parameters<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn read_headers(&mut self, headers: &'a HeaderMap) -> Result<(), Problem> {
-        for (header, value) in headers {
-            let Some(name) = Name::of_header(header.as_str()) else { continue };
+    fn read_headers(&mut self, head: &Head<'a>) -> Result<(), Problem> {
+        for (field, value) in head.known() {
+            let Field::Parameter(name) = field else { continue };
             let text = value.to_str().map_err(|_| not_printable(name))?;
             self.take(name, Cow::Borrowed(text.trim_ascii()), Place::Header)?;
         }

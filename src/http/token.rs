@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::doors::{Asked, Doors};
+use super::doors::{Asked, Doors, request_span};
 use super::error::Problem;
-use super::head::{check_head, check_method};
+use super::head::{Field, Head, check_method};
 use super::parameters::Parameters;
 use crate::telemetry::RequestResult;
 use crate::tokens::TokenRequest;
@@ -25,16 +26,21 @@ const BODY_LIMIT: usize = 64 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
-pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: &mut Payload, id: &HeaderValue) -> HttpResponse {
-    let started = Instant::now();
-    let mut asked = Asked::default();
-    match token(doors, request, payload, &mut asked).await {
+pub(super) async fn answer<'a>(
+    doors: &Doors,
+    request: &'a HttpRequest,
+    head: &Head<'a>,
+    payload: &mut Payload,
+    id: &HeaderValue,
+) -> HttpResponse {
+    let mut asked = Asked::now();
+    match token(doors, request, head, payload, id, &mut asked).await {
         Ok(response) => {
-            doors.count(&asked, RequestResult::Granted, started);
+            doors.count(&asked, RequestResult::Granted);
             response
         }
         Err(problem) => {
-            doors.count(&asked, problem.result(), started);
+            doors.count(&asked, problem.result());
             doors.report(request, id, &asked, &problem);
             problem.answer()
         }
@@ -42,11 +48,19 @@ pub(super) async fn answer(doors: &Doors, request: &HttpRequest, payload: &mut P
 }
 
 /// What it says here is the order in which contract and error table have it.
-async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, asked: &mut Asked) -> Result<HttpResponse, Problem> {
+async fn token<'a>(
+    doors: &Doors,
+    request: &'a HttpRequest,
+    head: &Head<'a>,
+    payload: &mut Payload,
+    id: &HeaderValue,
+    asked: &mut Asked,
+) -> Result<HttpResponse, Problem> {
     check_method(request, &[Method::GET, Method::POST], "GET, POST")?;
-    check_head(request)?;
-    let has_body = has_body(request, payload).await?;
-    let caller = doors.access.identify(api_key(request.headers())?).ok_or(Problem::UnknownApiKey)?;
+    head.check(request.uri())?;
+    let without_body = matches!(payload, Payload::None); // as nearly every request is
+    let has_body = !without_body && has_body(request, payload).await?;
+    let caller = doors.access.identify(api_key(head)?).ok_or(Problem::UnknownApiKey)?;
     asked.caller = Some(caller.id());
     if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
         return Err(Problem::Network);
@@ -54,7 +68,7 @@ async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, aske
     if has_body && request.method() == Method::POST {
         return Err(Problem::BodyNotTaken);
     }
-    let Parameters { iss, scopes, details } = Parameters::of(request)?;
+    let Parameters { iss, scopes, details } = Parameters::of(head, request.uri())?;
     let entitlement = caller.entitlement(&iss).ok_or(Problem::UnknownIntegration)?;
     asked.integration = Some(entitlement.integration());
     let mut wanted = TokenRequest::new(entitlement.integration(), scopes);
@@ -62,22 +76,24 @@ async fn token(doors: &Doors, request: &HttpRequest, payload: &mut Payload, aske
         wanted = wanted.with(details);
     }
     entitlement.allow(&wanted)?;
-    let fresh = wants_fresh(request);
-    // Not when the head came: a body may have taken seconds since then.
-    let now = Instant::now();
+    let fresh = request.method() == Method::POST || no_cache(head);
+    // Of a request with a body not when its head came: the body may have taken seconds since then.
+    let now = if without_body { asked.at } else { Instant::now() };
     if !fresh && let Some(token) = doors.tokens.cached(&wanted, now) {
         return Ok(granted(&token, wanted.scopes(), now));
     }
-    // Boxed, so that the future of the many that are answered from the cache stays small.
-    let token = if fresh { Box::pin(doors.tokens.fresh_token(&wanted)).await? } else { Box::pin(doors.tokens.token(&wanted)).await? };
+    // Boxed, so that the future of the many that are answered from the cache stays small; and they pay for no span.
+    let span = request_span(id);
+    let token = if fresh {
+        Box::pin(doors.tokens.fresh_token(&wanted).instrument(span)).await?
+    } else {
+        Box::pin(doors.tokens.token(&wanted).instrument(span)).await?
+    };
     Ok(granted(&token, wanted.scopes(), Instant::now()))
 }
 
 /// Reads a body to its end and drops it; true when there was one.
 async fn has_body(request: &HttpRequest, payload: &mut Payload) -> Result<bool, Problem> {
-    if matches!(payload, Payload::None) {
-        return Ok(false); // as nearly every request has it
-    }
     let headers = request.headers();
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
     match length {
@@ -102,11 +118,10 @@ async fn drop_body(payload: &mut Payload) -> Result<bool, Problem> {
     Ok(size > 0)
 }
 
-/// `POST`, or `Cache-Control: no-cache` (RFC 9111 section 5.2.1.4).
-fn wants_fresh(request: &HttpRequest) -> bool {
-    request.method() == Method::POST
-        || request.headers().get_all(CACHE_CONTROL).any(|value| {
-            let directives = value.as_bytes().split(|&byte| byte == b',');
-            directives.map(<[u8]>::trim_ascii).any(|directive| directive.eq_ignore_ascii_case(b"no-cache"))
-        })
+/// `Cache-Control: no-cache` (RFC 9111 section 5.2.1.4).
+fn no_cache(head: &Head<'_>) -> bool {
+    head.values(Field::CacheControl).any(|value| {
+        let directives = value.as_bytes().split(|&byte| byte == b',');
+        directives.map(<[u8]>::trim_ascii).any(|directive| directive.eq_ignore_ascii_case(b"no-cache"))
+    })
 }

@@ -83,6 +83,14 @@ impl Environment {
         &self.token_endpoint
     }
 
+    /// Where a client may live that this environment does not know: production for test, and the reverse. None for an issuer that is
+    /// not Digdir's.
+    pub fn counterpart(&self) -> Option<Self> {
+        let index = BUILT_IN.iter().position(|(_, issuer, _)| *issuer == &*self.issuer)?;
+        // They stand in pairs.
+        BUILT_IN.get(index ^ 1).and_then(|(name, ..)| Self::built_in(name))
+    }
+
     /// Whether the token endpoint is on this machine, so that no proxy may come between.
     pub fn is_loopback(&self) -> bool {
         reqwest::Url::parse(&self.token_endpoint).is_ok_and(|url| is_loopback(&url))
@@ -167,5 +175,17 @@ mod tests {
             assert_eq!(Environment::built_in(name).unwrap().name(), name);
         }
         assert_eq!(Environment::built_in("staging"), None);
+    }
+
+    #[test]
+    fn each_environment_of_digdirs_has_a_counterpart() {
+        for (one, other) in [("prod", "test"), ("sky-prod", "sky-test")] {
+            let [one, other] = [one, other].map(|name| Environment::built_in(name).unwrap());
+            assert_eq!((one.counterpart(), other.counterpart()), (Some(other), Some(one)));
+        }
+        let prod = Environment::built_in("prod").unwrap();
+        let through_a_proxy = Environment::custom("x", "https://test.maskinporten.no/", "https://proxy.example.no/token").unwrap();
+        assert_eq!(through_a_proxy.counterpart(), Some(prod));
+        assert_eq!(Environment::custom("x", "https://example.no/", "https://example.no/token").unwrap().counterpart(), None);
     }
 }

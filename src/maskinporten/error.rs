@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::catalogue::{Code, KnownError};
+use super::catalogue::{Cause, Code, KnownError};
 
 /// Why an exchange brought no token.
 ///
-/// The text (`Display`) says what happened, then what to do, in the characters that an `error_description` may have
-/// ([RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)). It never contains a grant or a token.
+/// The text (`Display`) says what happened and what it means, in the characters that an `error_description` may have
+/// ([RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)). It never contains a grant or a token. What to do is
+/// [`ExchangeError::remedy`]; a [`Diagnosis`](super::Diagnosis) says it for one client and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExchangeError {
     /// Maskinporten refused the grant: a 4xx with an OAuth error.
@@ -71,7 +72,10 @@ pub enum UnreachableReason {
     /// The proxy wants to know who we are (407).
     #[error("the proxy asks for a user and a password (407)")]
     ProxyAuthentication,
-    /// The proxy could not be reached, or opened no tunnel.
+    /// No connection to the proxy.
+    #[error("no connection to the proxy could be made ({0})")]
+    ProxyConnection(String),
+    /// The proxy opened no tunnel.
     #[error("the proxy opened no tunnel ({0})")]
     Proxy(String),
     /// The time was up.
@@ -87,10 +91,12 @@ pub enum UnreachableReason {
     Interrupted(String),
 }
 
-/// What an exchange waits for, as far as the HTTP client tells: name lookup, TCP and TLS are one stage.
+/// What an exchange waits for, as far as the HTTP client tells: TCP, a proxy's tunnel and TLS are one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Name lookup, TCP, a proxy's tunnel, TLS.
+    /// The host's address, or the proxy's.
+    NameLookup,
+    /// TCP, a proxy's tunnel, TLS.
     Connecting,
     /// Sending the grant, and waiting for the head of the answer.
     Answer,
@@ -168,18 +174,22 @@ pub enum Found {
 }
 
 impl ExchangeError {
+    /// What the catalogue knows of it.
+    pub fn known(&self) -> &'static KnownError {
+        KnownError::of(match self {
+            Self::Refused(refusal) => refusal.cause(),
+            Self::Unreachable(unreachable) => unreachable.reason.cause(),
+            Self::Unavailable(unavailable) => unavailable.cause(),
+            Self::NotOAuth(not_oauth) => not_oauth.found.cause(),
+        })
+    }
+
     /// Whether the same request may well succeed later although nobody has changed anything.
     ///
     /// A refusal does not: someone has to act, at Digdir or here. Nor does a proxy that wants a password, or a certificate that is not
     /// trusted.
     pub fn can_pass_by_itself(&self) -> bool {
-        match self {
-            Self::Refused(_) => false,
-            Self::Unreachable(unreachable) => {
-                !matches!(unreachable.reason, UnreachableReason::ProxyAuthentication | UnreachableReason::Certificate(_))
-            }
-            Self::Unavailable(_) | Self::NotOAuth(_) => true,
-        }
+        self.known().passes_by_itself
     }
 
     /// How long the answer asks us to wait, at most one hour.
@@ -199,15 +209,18 @@ impl ExchangeError {
         }
     }
 
-    /// What to do about it: whole sentences.
+    /// What to do about it, whoever it strikes: whole sentences.
     pub fn remedy(&self) -> &'static str {
+        self.known().remedy
+    }
+
+    /// What was tried and what came back, without what it means.
+    pub(super) fn happened(&self) -> String {
         match self {
-            Self::Refused(refusal) => refusal.remedy(),
-            Self::Unreachable(unreachable) => unreachable.reason.remedy(),
-            Self::Unavailable(_) => "Wait: this passes by itself, or Digdir's status page tells of an outage.",
-            Self::NotOAuth(_) => {
-                "Somebody between here and Maskinporten may have answered: check the token endpoint, the proxy and the firewall."
-            }
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Unreachable(unreachable) => unreachable.to_string(),
+            Self::Unavailable(unavailable) => unavailable.to_string(),
+            Self::NotOAuth(not_oauth) => not_oauth.to_string(),
         }
     }
 }
@@ -216,13 +229,7 @@ impl std::error::Error for ExchangeError {}
 
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::Unreachable(unreachable) => unreachable.fmt(f),
-            Self::Unavailable(unavailable) => unavailable.fmt(f),
-            Self::NotOAuth(not_oauth) => not_oauth.fmt(f),
-        }?;
-        write!(f, " {}", self.remedy())
+        write!(f, "{} {}", self.happened(), self.known().meaning)
     }
 }
 
@@ -235,9 +242,18 @@ impl Refusal {
         }
     }
 
-    /// What mends it.
+    /// Whether it comes of clocks that differ: the same request, with a grant of the right time, is not refused for this.
+    pub fn is_for_the_clock(&self) -> bool {
+        matches!(self.cause(), Cause::GrantExpired | Cause::IssueTime)
+    }
+
+    /// What mends it, whoever it strikes: whole sentences.
     pub fn remedy(&self) -> &'static str {
-        self.known().map_or("This failure is not in Portvakt's catalogue: ask Digdir's support, with the trace ID.", |known| known.remedy)
+        KnownError::of(self.cause()).remedy
+    }
+
+    fn cause(&self) -> Cause {
+        self.known().map_or(Cause::Unlisted, |known| known.cause)
     }
 }
 
@@ -251,13 +267,9 @@ impl fmt::Display for Refusal {
             (None, None) => Ok(()),
         }?;
         if self.description.is_empty() {
-            f.write_str(".")?;
+            f.write_str(".")
         } else {
-            write!(f, ": {}{}", self.description, if self.description.ends_with(['.', '!', '?']) { "" } else { "." })?;
-        }
-        match self.known() {
-            Some(known) => write!(f, " {}", known.meaning),
-            None => Ok(()),
+            write!(f, ": {}{}", self.description, if self.description.ends_with(['.', '!', '?']) { "" } else { "." })
         }
     }
 }
@@ -275,6 +287,7 @@ impl fmt::Display for Unavailable {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NameLookup => "looking up the host's name",
             Self::Connecting => "connecting",
             Self::Answer => "waiting for the answer",
             Self::Body => "reading the answer's body",
@@ -283,126 +296,52 @@ impl fmt::Display for Stage {
 }
 
 impl UnreachableReason {
-    fn remedy(&self) -> &'static str {
+    fn cause(&self) -> Cause {
         match self {
-            Self::Request(_) => "Check the token endpoint and the outbound settings.",
-            Self::Dns(_) => "Check the spelling of the host (or of the proxy), and this machine's DNS.",
-            Self::Connect(_) | Self::TimedOut { stage: Stage::Connecting, .. } => {
-                "Check that the firewall lets this machine out, or that the proxy it must use is configured."
-            }
-            Self::Tls(_) => "Check that nothing on the way, a proxy for one, breaks TLS open, and that the port speaks TLS.",
-            Self::Certificate(_) => {
-                "If a proxy on the way breaks TLS open, add its CA to the trusted ones (ca_file); otherwise check the host and this machine's CA certificates."
-            }
-            Self::ProxyAuthentication => "Configure the proxy's user and password.",
-            Self::Proxy(_) => "Check the proxy's address, and that it lets this machine through to the token endpoint.",
-            Self::TimedOut { .. } | Self::Interrupted(_) => {
-                "Wait: this mostly passes by itself. If it stays, check the proxy and the firewall on the way."
-            }
+            Self::Request(_) => Cause::Request,
+            Self::Dns(_) => Cause::NameLookup,
+            Self::Connect(_) => Cause::Connection,
+            Self::Tls(_) => Cause::Tls,
+            Self::Certificate(found) => certificate_cause(found),
+            Self::ProxyAuthentication => Cause::ProxyAuthentication,
+            Self::ProxyConnection(_) => Cause::ProxyConnection,
+            Self::Proxy(_) => Cause::Proxy,
+            Self::TimedOut { stage: Stage::NameLookup, .. } => Cause::NameLookupTimedOut,
+            Self::TimedOut { stage: Stage::Connecting, .. } => Cause::ConnectionTimedOut,
+            Self::TimedOut { stage: Stage::Answer | Stage::Body, .. } => Cause::AnswerTimedOut,
+            Self::Interrupted(_) => Cause::Interrupted,
+        }
+    }
+}
+
+/// By the words of OpenSSL's verification: `native-tls` passes nothing else on.
+fn certificate_cause(found: &str) -> Cause {
+    if found.contains("mismatch") {
+        Cause::CertificateOfAnotherHost
+    } else if found.contains("expired") || found.contains("not yet valid") {
+        Cause::ServerCertificateNotValid
+    } else {
+        Cause::UnknownCa
+    }
+}
+
+impl Unavailable {
+    fn cause(&self) -> Cause {
+        if self.status == 429 { Cause::TooManyRequests } else { Cause::Outage }
+    }
+}
+
+impl Found {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Redirect { .. } => Cause::Redirect,
+            Self::Html { .. } => Cause::Page,
+            Self::Truncated => Cause::Truncated,
+            Self::Empty | Self::TooLarge | Self::NotJson | Self::Without(_) => Cause::NotOAuth,
+            Self::MalformedToken | Self::TokenType(_) | Self::ExpiresIn(_) => Cause::OddToken,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::maskinporten::printable;
-
-    fn unreachable(reason: UnreachableReason) -> ExchangeError {
-        ExchangeError::Unreachable(Unreachable { token_endpoint: "https://test.maskinporten.no/token".into(), reason })
-    }
-
-    fn refused(code: Option<&str>, description: &str, trace_id: Option<&str>) -> ExchangeError {
-        ExchangeError::Refused(Box::new(Refusal {
-            status: 400,
-            error: "invalid_grant".into(),
-            description: description.into(),
-            code: code.and_then(Code::from_error_uri),
-            trace_id: trace_id.map(Into::into),
-            error_uri: None,
-        }))
-    }
-
-    #[test]
-    fn the_text_says_what_happened_then_what_to_do() {
-        let texts = [
-            (
-                refused(Some("MP-121"), "Expired key.", Some("abc")),
-                "Maskinporten refused the grant with invalid_grant (MP-121, trace ID abc): Expired key. The registered key has expired: a key lives one year from the day it was posted. Post a new key on the client, or the same key again.",
-            ),
-            (
-                refused(Some("MP-999"), "Who knows", None),
-                "Maskinporten refused the grant with invalid_grant (MP-999): Who knows. This failure is not in Portvakt's catalogue: ask Digdir's support, with the trace ID.",
-            ),
-            (
-                refused(None, "", None),
-                "Maskinporten refused the grant with invalid_grant. This failure is not in Portvakt's catalogue: ask Digdir's support, with the trace ID.",
-            ),
-            (
-                refused(None, "Issue time is after now", Some("abc")),
-                "Maskinporten refused the grant with invalid_grant (trace ID abc): Issue time is after now. The grant's iat is more than 10 seconds from Maskinporten's clock. Synchronise this machine's clock.",
-            ),
-            (
-                unreachable(UnreachableReason::TimedOut { stage: Stage::Connecting, after: Duration::from_secs(2) }),
-                "No answer from https://test.maskinporten.no/token: connecting took longer than 2000 ms. Check that the firewall lets this machine out, or that the proxy it must use is configured.",
-            ),
-            (
-                ExchangeError::Unavailable(Unavailable { status: 503, said: Some("Maintenance".into()), retry_after: None }),
-                "Maskinporten, or something in front of it, answered with status 503 (Maintenance). Wait: this passes by itself, or Digdir's status page tells of an outage.",
-            ),
-            (
-                ExchangeError::NotOAuth(NotOAuth { status: 200, found: Found::Html { title: Some("Log in".into()) }, retry_after: None }),
-                "The answer (status 200) is not an OAuth answer: it is an HTML page with the title 'Log in'. Somebody between here and Maskinporten may have answered: check the token endpoint, the proxy and the firewall.",
-            ),
-        ];
-        for (error, expected) in texts {
-            assert_eq!(error.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn what_passes_by_itself() {
-        assert!(!refused(Some("MP-012"), "", None).can_pass_by_itself());
-        assert!(!unreachable(UnreachableReason::ProxyAuthentication).can_pass_by_itself());
-        assert!(!unreachable(UnreachableReason::Certificate("self-signed".into())).can_pass_by_itself());
-        assert!(unreachable(UnreachableReason::Connect("refused".into())).can_pass_by_itself());
-        let wait = Some(Duration::from_secs(7));
-        let unavailable = ExchangeError::Unavailable(Unavailable { status: 429, said: None, retry_after: wait });
-        assert!(unavailable.can_pass_by_itself());
-        assert_eq!(unavailable.retry_after(), wait);
-    }
-
-    #[test]
-    fn every_text_has_only_what_an_error_description_may_have() {
-        let reasons = [
-            UnreachableReason::Request("x".into()),
-            UnreachableReason::Dns("x".into()),
-            UnreachableReason::Connect("x".into()),
-            UnreachableReason::Tls("x".into()),
-            UnreachableReason::Certificate("x".into()),
-            UnreachableReason::ProxyAuthentication,
-            UnreachableReason::Proxy("x".into()),
-            UnreachableReason::TimedOut { stage: Stage::Answer, after: Duration::ZERO },
-            UnreachableReason::TimedOut { stage: Stage::Body, after: Duration::ZERO },
-            UnreachableReason::Interrupted("x".into()),
-        ];
-        let found = [
-            Found::Redirect { to: None },
-            Found::Empty,
-            Found::Html { title: None },
-            Found::Truncated,
-            Found::TooLarge,
-            Found::NotJson,
-            Found::Without("access_token"),
-            Found::MalformedToken,
-            Found::TokenType(None),
-            Found::ExpiresIn("0".into()),
-        ];
-        let not_oauth = |found| ExchangeError::NotOAuth(NotOAuth { status: 200, found, retry_after: None });
-        for error in reasons.map(unreachable).into_iter().chain(found.map(not_oauth)) {
-            let text = error.to_string();
-            assert_eq!(printable(&text, 1000), text);
-            assert!(text.ends_with('.'), "{text}");
-        }
-    }
-}
+mod tests;

@@ -1,23 +1,34 @@
 //! A signed grant in, an access token or an error out: one attempt over HTTP.
 
 use std::error::Error;
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Client, Response, Url};
 use zeroize::Zeroizing;
 
 use super::access_token::AccessToken;
 use super::answer::{self, Body, Head};
+use super::clock::{ClockDifference, Moment};
 use super::environment::Environment;
 use super::error::{ExchangeError, Stage, Unreachable, UnreachableReason};
 use super::foreign_text::printable;
 use super::grant::Grant;
+use super::name_lookup::NameLookupTimedOut;
 use super::outbound::{Outbound, OutboundError, OutboundSettings, innermost, openssl_reason};
 
 /// An answer may have 64 KiB; Maskinporten's have about one.
 const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// How an exchange ended, and what its answer told of Maskinporten's clock.
+#[derive(Debug)]
+pub struct Exchanged {
+    /// The token, or why there is none.
+    pub result: Result<AccessToken, ExchangeError>,
+    /// How far our clock is from Maskinporten's. Only an answer of Maskinporten's own tells: a token, or an OAuth error. The page of a
+    /// proxy has the proxy's clock, and an outage's may have anybody's.
+    pub clock: Option<ClockDifference>,
+}
 
 /// Exchanges grants for access tokens, at the token endpoints of any number of environments.
 ///
@@ -49,11 +60,20 @@ impl TokenEndpointClient {
     /// One attempt: the grant is sent once ([RFC 7523 section 2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)), redirects are
     /// not followed, and it ends within [`OutboundSettings::attempt_timeout`]. Needs Tokio. Dropping the future ends the attempt, though
     /// Maskinporten may have seen the grant by then: a grant is never sent again.
-    ///
-    /// # Errors
-    ///
-    /// [`ExchangeError`], which says whether another attempt, with a new grant, may succeed.
-    pub async fn exchange(&self, environment: &Environment, grant: &Grant) -> Result<AccessToken, ExchangeError> {
+    pub async fn exchange(&self, environment: &Environment, grant: &Grant) -> Exchanged {
+        let asked = Moment::now();
+        match self.answer(environment, grant).await {
+            Err(error) => Exchanged { result: Err(error), clock: None },
+            Ok(Answered { result, date, at }) => {
+                let is_maskinportens_own = matches!(result, Ok(_) | Err(ExchangeError::Refused(_)));
+                let date = date.filter(|_| is_maskinportens_own);
+                Exchanged { clock: date.and_then(|date| ClockDifference::from_date(&date, asked, at)), result }
+            }
+        }
+    }
+
+    /// An answer, or why there was none.
+    async fn answer(&self, environment: &Environment, grant: &Grant) -> Result<Answered, ExchangeError> {
         let failed =
             |reason| ExchangeError::Unreachable(Unreachable { token_endpoint: printable(environment.token_endpoint(), 200), reason });
         let request = |error: &(dyn Error + 'static)| failed(UnreachableReason::Request(innermost(error)));
@@ -61,9 +81,11 @@ impl TokenEndpointClient {
         let url = Url::parse(environment.token_endpoint()).map_err(|error| request(&error))?;
 
         let mut response = send(client, url, grant).await.map_err(|error| failed(self.reason(&error, Stage::Answer)))?;
-        let received = SystemTime::now();
+        let at = Moment::now();
         let body = Received::read(&mut response).await.map_err(|error| failed(self.reason(&error, Stage::Body)))?;
-        answer::read(&Head { status: response.status().as_u16(), headers: response.headers(), received }, &body.as_body())
+        let head = Head { status: response.status().as_u16(), headers: response.headers(), received: at.ours };
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok(Answered { result: answer::read(&head, &body.as_body()), date, at })
     }
 
     /// What was in the way, told from the chain of errors below reqwest's.
@@ -76,12 +98,14 @@ impl TokenEndpointClient {
             };
             return UnreachableReason::TimedOut { stage, after };
         }
-        if let Some(reason) = tunnel_reason(error) {
-            return reason;
+        if let Some(lookup) = causes(error).find_map(|cause| cause.downcast_ref::<NameLookupTimedOut>()) {
+            return UnreachableReason::TimedOut { stage: Stage::NameLookup, after: lookup.limit };
         }
         let detail = innermost(error);
         if error.is_dns() {
             UnreachableReason::Dns(detail)
+        } else if let Some(reason) = tunnel_reason(error) {
+            reason
         } else if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<native_tls::Error>()) {
             tls_reason(tls)
         } else if error.is_connect() {
@@ -92,6 +116,15 @@ impl TokenEndpointClient {
             UnreachableReason::Interrupted(detail)
         }
     }
+}
+
+/// An answer, read.
+struct Answered {
+    result: Result<AccessToken, ExchangeError>,
+    /// Whoever's it is.
+    date: Option<String>,
+    /// When its head was there.
+    at: Moment,
 }
 
 async fn send(client: &Client, url: Url, grant: &Grant) -> Result<Response, reqwest::Error> {
@@ -162,10 +195,14 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
 /// What a proxy did instead of opening a tunnel. hyper-util's error type is not public, so its text has to tell; a test holds it to that.
 fn tunnel_reason(error: &reqwest::Error) -> Option<UnreachableReason> {
     let text = causes(error).map(ToString::to_string).find(|text| text.starts_with("tunnel error: "))?;
-    if text.ends_with("proxy authorization required") {
-        return Some(UnreachableReason::ProxyAuthentication);
-    }
-    Some(UnreachableReason::Proxy(innermost(error).replace("tunnel error: ", "")))
+    let detail = innermost(error).replace("tunnel error: ", "");
+    Some(if text.ends_with("proxy authorization required") {
+        UnreachableReason::ProxyAuthentication
+    } else if text.ends_with("failed to create underlying connection") {
+        UnreachableReason::ProxyConnection(detail)
+    } else {
+        UnreachableReason::Proxy(detail)
+    })
 }
 
 fn tls_reason(error: &native_tls::Error) -> UnreachableReason {

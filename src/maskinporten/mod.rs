@@ -8,7 +8,8 @@
 //! use std::time::{Duration, SystemTime};
 //!
 //! use portvakt::maskinporten::{
-//!     Algorithm, Client, Environment, ExchangeError, GrantRequest, OutboundSettings, Scopes, SigningKey, TokenEndpointClient,
+//!     Algorithm, Circumstances, Client, Diagnosis, Environment, GrantRequest, OutboundSettings, Scopes, Setup, SigningKey,
+//!     TokenEndpointClient,
 //! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,10 +30,12 @@
 //! let grant = client.grant(&request, SystemTime::now())?;
 //!
 //! let token_endpoint = TokenEndpointClient::new(&OutboundSettings::default())?;
-//! match token_endpoint.exchange(client.environment(), &grant).await {
+//! match token_endpoint.exchange(client.environment(), &grant).await.result {
 //!     Ok(token) => println!("a token of {} bytes, good for {:?}", token.expose_secret().len(), token.expires_in()),
-//!     Err(ExchangeError::Refused(refusal)) => println!("{:?} {:?}: {}", refusal.code, refusal.trace_id, refusal.remedy()),
-//!     Err(error) => println!("{error} (again after {:?})", error.retry_after()),
+//!     Err(error) => {
+//!         let (setup, clock) = (Setup::default(), None);
+//!         println!("{}", Diagnosis::of(error, &Circumstances { client: &client, scopes: &scopes, clock, setup: &setup }));
+//!     }
 //! }
 //! # Ok(())
 //! # }
@@ -51,6 +54,7 @@ mod error;
 mod exchange;
 mod foreign_text;
 mod grant;
+mod name_lookup;
 mod outbound;
 pub mod probe;
 mod scope;
@@ -58,14 +62,14 @@ mod signing_key;
 
 pub use access_token::AccessToken;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
-pub use catalogue::{Code, KnownError};
+pub use catalogue::{Cause, Code, KnownError, LookAt, MendedBy};
 pub use certificate::{Certificate, KeyUsage, Origin, UnreadableCertificate, Validity, ValidityState};
 pub use client::{Client, GrantError, InvalidClient};
-pub use clock::ClockDifference;
+pub use clock::{ClockDifference, Moment};
 pub use diagnosis::{Circumstances, Diagnosis, ScopeSetting, Setup};
 pub use environment::{Environment, InvalidEnvironment};
 pub use error::{ExchangeError, Found, NotOAuth, Refusal, Stage, Unavailable, Unreachable, UnreachableReason};
-pub use exchange::TokenEndpointClient;
+pub use exchange::{Exchanged, TokenEndpointClient};
 pub use foreign_text::printable;
 pub use grant::{Grant, GrantRequest, InvalidGrantRequest};
 pub use outbound::{OutboundError, OutboundSettings, ProxyCredentials, ProxySettings};

@@ -1,10 +1,11 @@
 //! The HTTP clients towards Maskinporten: proxy, trusted CAs, and limits of time.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openssl::x509::X509;
+use reqwest::dns::Resolve;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, Url, redirect, retry, tls};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::environment::{Environment, is_loopback};
 use super::foreign_text::printable;
+use super::name_lookup::NameLookup;
 
 /// How to reach Maskinporten.
 #[derive(Clone, Debug)]
@@ -83,6 +85,7 @@ pub(super) struct Outbound {
     attempt_timeout: Duration,
     proxy: Option<Proxy>,
     ca_certificates: Vec<Certificate>,
+    name_lookup: Arc<dyn Resolve>,
     /// For this machine, never through a proxy.
     loopback: OnceLock<Client>,
     /// For all else.
@@ -94,15 +97,23 @@ impl Outbound {
         if settings.connect_timeout.is_zero() || settings.attempt_timeout.is_zero() {
             return Err(OutboundError::NoTime);
         }
+        // Otherwise running out of time while connecting would look like an answer that does not come.
+        let connect_timeout = settings.connect_timeout.min(settings.attempt_timeout);
         Ok(Self {
-            // Otherwise running out of time while connecting would look like an answer that does not come.
-            connect_timeout: settings.connect_timeout.min(settings.attempt_timeout),
+            connect_timeout,
             attempt_timeout: settings.attempt_timeout,
             proxy: settings.proxy.as_ref().map(proxy).transpose()?,
             ca_certificates: settings.ca_certificates.as_deref().map(ca_certificates).transpose()?.unwrap_or_default(),
+            name_lookup: Arc::new(NameLookup::for_connect_timeout(connect_timeout)),
             loopback: OnceLock::new(),
             beyond: OnceLock::new(),
         })
+    }
+
+    /// Looks names up in another way.
+    #[cfg(test)]
+    pub(super) fn with_name_lookup(self, name_lookup: impl Resolve + 'static) -> Self {
+        Self { name_lookup: Arc::new(name_lookup), ..self }
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
@@ -155,6 +166,7 @@ impl Outbound {
             .tls_version_min(tls::Version::TLS_1_2)
             .tls_certs_merge(self.ca_certificates.iter().cloned())
             .tcp_nodelay(true)
+            .dns_resolver(Arc::clone(&self.name_lookup))
             .pool_idle_timeout(Duration::from_secs(30))
             .connect_timeout(self.connect_timeout)
             .timeout(self.attempt_timeout)

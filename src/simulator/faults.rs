@@ -56,8 +56,8 @@ pub enum Endpoint {
     Jwks,
 }
 
-/// What goes wrong. [`Delay`](Self::Delay) and [`ClockSkew`](Self::ClockSkew) come on top of another fault; of the others the
-/// first that applies is the one.
+/// What goes wrong. [`Delay`](Self::Delay), [`ClockSkew`](Self::ClockSkew) and [`DateSkew`](Self::DateSkew) come on top of another
+/// fault; of the others the first that applies is the one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -129,6 +129,11 @@ pub enum FaultKind {
     /// is so at all endpoints.
     ClockSkew {
         /// Positive: the clock is ahead.
+        seconds: i64,
+    },
+    /// Only the `Date` of its answers is off, as something in front of it may have set it: grants are judged by the right clock.
+    DateSkew {
+        /// Positive: the date is ahead.
         seconds: i64,
     },
 }
@@ -226,6 +231,7 @@ impl FaultKind {
             Self::TokenType { .. } => "token_type",
             Self::Delay { .. } => "delay",
             Self::ClockSkew { .. } => "clock_skew",
+            Self::DateSkew { .. } => "date_skew",
         }
     }
 }
@@ -288,6 +294,8 @@ fn check_header(name: &str, value: &str) -> Result<(), InvalidFault> {
 #[derive(Default)]
 pub(super) struct Struck {
     pub(super) clock_skew: i64,
+    /// Beside that.
+    pub(super) date_skew: i64,
     pub(super) delay: Option<Duration>,
     pub(super) kind: Option<FaultKind>,
 }
@@ -326,7 +334,8 @@ impl Faults {
                 FaultKind::Delay { milliseconds } if struck.delay.is_none() => {
                     struck.delay = Some(Duration::from_millis(*milliseconds));
                 }
-                FaultKind::ClockSkew { .. } | FaultKind::Delay { .. } => continue,
+                FaultKind::DateSkew { seconds } if struck.date_skew == 0 => struck.date_skew = *seconds,
+                FaultKind::ClockSkew { .. } | FaultKind::DateSkew { .. } | FaultKind::Delay { .. } => continue,
                 kind if struck.kind.is_none() => struck.kind = Some(kind.clone()),
                 _ => continue,
             }

@@ -84,7 +84,7 @@ async fn token(http: HttpRequest, body: Result<Bytes, actix_web::Error>, core: D
         },
         None => json_response(&core.decide(&request)),
     };
-    with_date(response, struck.clock_skew)
+    with_date(response, struck.clock_skew.saturating_add(struck.date_skew))
 }
 
 async fn metadata(http: HttpRequest, core: Data<Core>) -> HttpResponse {
@@ -119,7 +119,7 @@ async fn document_or_fault(http: &HttpRequest, core: &Core, endpoint: Endpoint, 
         Some(kind) => instead_of_an_answer(http, kind).unwrap_or_else(|| mangled(http, kind, answer)),
         None => json_response(&answer),
     };
-    with_date(response, struck.clock_skew)
+    with_date(response, struck.clock_skew.saturating_add(struck.date_skew))
 }
 
 /// What `error_uri` leads to.

@@ -5,10 +5,12 @@ use std::io::{self, IsTerminal};
 use clap::ValueEnum;
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Our own target: the library's name.
@@ -55,14 +57,29 @@ pub fn start_logging(filter: Option<&str>, format: Option<LogFormat>) -> Result<
         LogFormat::Text => {
             let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colours);
+            // It would be told of on stderr, which is what could not be written to, and that panics.
+            let lines = lines.log_internal_errors(false);
             registry.with(lines.with_filter(targets).with_filter(dependencies_at_debug())).try_init()?;
         }
         LogFormat::Json => {
-            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(io::stderr);
-            registry.with(lines.with_filter(targets).with_filter(dependencies_at_debug())).try_init()?;
+            registry.with(json().with_filter(targets).with_filter(dependencies_at_debug())).try_init()?;
         }
     }
     Ok(())
+}
+
+/// A line's fields, those of its request and the rest stand side by side, wherever it comes from: tracing-subscriber's own JSON would put
+/// the `request_id` one deeper.
+fn json<S: Subscriber + for<'a> LookupSpan<'a>>() -> json_subscriber::fmt::Layer<S, fn() -> io::Stderr> {
+    let lines = json_subscriber::layer().with_writer(io::stderr as fn() -> io::Stderr).flatten_event(true);
+    let lines = lines.flatten_current_span_on_top_level(true).with_current_span(false).with_span_list(false);
+    let mut lines = lines.log_internal_errors(false);
+    // Who has it from the `log` crate says so in fields of its own, which the library leaves alone.
+    lines.inner_layer_mut().add_dynamic_field("target", |event, _| {
+        let normalized = event.normalized_metadata();
+        Some(normalized.as_ref().unwrap_or_else(|| event.metadata()).target().to_owned())
+    });
+    lines
 }
 
 /// Stricter than the library's own parser, which takes any word that is no level for the name of a target: a mistyped level would

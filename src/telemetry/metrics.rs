@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 
+use super::spread_histogram::SpreadHistogram;
+
 /// Label value where caller or integration is not known.
 const NONE: &str = "none";
+/// Label value of a code that the catalogue of failures does not have.
+const OTHER: &str = "other";
 
 /// All metrics of the service.
 #[derive(Debug)]
@@ -18,11 +22,13 @@ pub struct Metrics {
     registry: Registry,
     token_requests: IntCounterVec,
     /// How long a token request took, from its head to its answer.
-    pub token_request_duration: Histogram,
+    pub token_request_duration: SpreadHistogram,
     exchanges: IntCounterVec,
     exchange_duration: HistogramVec,
     /// Tokens held, prefetched ones included.
     pub tokens_cached: IntGauge,
+    certificate_expiry: GaugeVec,
+    clock_skew: GaugeVec,
     nobody: CallerMetrics,
 }
 
@@ -54,6 +60,13 @@ pub struct IntegrationMetrics {
     duration: Histogram,
 }
 
+/// How far our clock is from one environment's.
+#[derive(Clone, Debug)]
+pub struct ClockMetrics {
+    environment: Box<str>,
+    skew: GaugeVec,
+}
+
 impl RequestResult {
     /// As the label has it.
     pub fn name(self) -> &'static str {
@@ -81,8 +94,8 @@ impl Metrics {
             &["caller", "integration", "result"],
         )?;
         // A cached token takes microseconds, an exchange tens or hundreds of milliseconds, a deadline seconds.
-        let token_request_duration = Histogram::with_opts(
-            HistogramOpts::new("portvakt_token_request_duration_seconds", "From a token request's head to its answer").buckets(vec![
+        let token_request_duration = SpreadHistogram::new(
+            &HistogramOpts::new("portvakt_token_request_duration_seconds", "From a token request's head to its answer").buckets(vec![
                 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
             ]),
         )?;
@@ -99,6 +112,20 @@ impl Metrics {
             &["integration"],
         )?;
         let tokens_cached = IntGauge::new("portvakt_tokens_cached", "Tokens held, prefetched ones included")?;
+        let certificate_expiry = GaugeVec::new(
+            Opts::new(
+                "portvakt_certificate_expiry_timestamp_seconds",
+                "The last moment of an integration's certificate, in seconds since 1970; none for a registered key",
+            ),
+            &["integration"],
+        )?;
+        let clock_skew = GaugeVec::new(
+            Opts::new(
+                "portvakt_clock_skew_seconds",
+                "This machine's clock minus Maskinporten's: positive when this machine's is ahead. From the first exchange on",
+            ),
+            &["environment"],
+        )?;
         let build_info = Gauge::with_opts(
             Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
                 .const_label("version", env!("CARGO_PKG_VERSION"))
@@ -110,10 +137,22 @@ impl Metrics {
         registry.register(Box::new(exchanges.clone()))?;
         registry.register(Box::new(exchange_duration.clone()))?;
         registry.register(Box::new(tokens_cached.clone()))?;
+        registry.register(Box::new(certificate_expiry.clone()))?;
+        registry.register(Box::new(clock_skew.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
-        Ok(Self { registry, token_requests, token_request_duration, exchanges, exchange_duration, tokens_cached, nobody })
+        Ok(Self {
+            registry,
+            token_requests,
+            token_request_duration,
+            exchanges,
+            exchange_duration,
+            tokens_cached,
+            certificate_expiry,
+            clock_skew,
+            nobody,
+        })
     }
 
     /// The counters of requests whose caller is not known.
@@ -126,10 +165,11 @@ impl Metrics {
         CallerMetrics::new(&self.token_requests, caller, integration.unwrap_or(NONE))
     }
 
-    /// The handles of an integration.
-    pub fn integration(&self, name: &str) -> IntegrationMetrics {
-        for result in [RequestResult::Refused, RequestResult::Failed] {
-            self.exchanges.with_label_values(&[name, result.name(), NONE]);
+    /// The handles of an integration. `codes`: Maskinporten's, as refusals are counted by them, so that each count starts at 0.
+    pub fn integration(&self, name: &str, codes: impl IntoIterator<Item = &'static str>) -> IntegrationMetrics {
+        self.exchanges.with_label_values(&[name, RequestResult::Failed.name(), NONE]);
+        for code in codes.into_iter().chain([NONE, OTHER]) {
+            self.exchanges.with_label_values(&[name, RequestResult::Refused.name(), code]);
         }
         IntegrationMetrics {
             name: name.into(),
@@ -137,6 +177,16 @@ impl Metrics {
             granted: self.exchanges.with_label_values(&[name, RequestResult::Granted.name(), NONE]),
             duration: self.exchange_duration.with_label_values(&[name]),
         }
+    }
+
+    /// Tells when the certificate of an integration ends, in seconds since 1970.
+    pub fn certificate_expires(&self, integration: &str, at: f64) {
+        self.certificate_expiry.with_label_values(&[integration]).set(at);
+    }
+
+    /// The handle of an environment's clock. It shows nothing before its first value.
+    pub fn clock(&self, environment: &str) -> ClockMetrics {
+        ClockMetrics { environment: environment.into(), skew: self.clock_skew.clone() }
     }
 
     /// Everything, in Prometheus' text format.
@@ -148,6 +198,13 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+impl ClockMetrics {
+    /// Seconds by which our clock is ahead; negative when it is behind.
+    pub fn set(&self, ahead: f64) {
+        self.skew.with_label_values(&[&*self.environment]).set(ahead);
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod logging;
 mod metrics;
+mod spread_histogram;
 
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
 pub use prometheus::Error as MetricsError;
 
-pub use metrics::{CallerMetrics, IntegrationMetrics, Metrics, RequestResult};
+pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult};
+pub use spread_histogram::SpreadHistogram;

@@ -6,19 +6,21 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
-use tracing::{debug, error, warn};
+use tracing::{Instrument, Span};
 
+use super::attempts::{Attempts, Granted};
 use super::cache::TokenCache;
+use super::clock::EnvironmentClock;
+use super::failures::Failures;
 use super::request::TokenRequest;
-use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, ExchangeError, GrantError, TokenEndpointClient, Validity};
-use crate::telemetry::{IntegrationMetrics, RequestResult};
+use crate::maskinporten::{Client, Diagnosis, GrantError, Setup, Validity};
+use crate::telemetry::IntegrationMetrics;
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ const MOST_UNDER_WAY: usize = 1000;
 pub enum TokenError {
     /// Maskinporten refused, or could not be reached.
     #[error(transparent)]
-    Exchange(#[from] Arc<ExchangeError>),
+    Exchange(#[from] Arc<Diagnosis>),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
     #[error("The certificate of integration {integration} is {validity}, and not now")]
     Certificate {
@@ -61,7 +63,9 @@ impl TokenError {
     /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
     pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
         match self {
-            Self::Exchange(error) if error.can_pass_by_itself() => soon.max(error.retry_after().unwrap_or_default()),
+            Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
+                soon.max(diagnosis.error().retry_after().unwrap_or_default())
+            }
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }
@@ -79,14 +83,19 @@ type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
 pub(super) struct Integration {
     pub(super) name: Arc<str>,
     pub(super) client: Arc<Client>,
+    /// Where its settings stand, for whoever has to mend one.
+    pub(super) setup: Setup,
     pub(super) cache: TokenCache,
     pub(super) metrics: IntegrationMetrics,
+    /// Its environment's, shared with the others that are there.
+    pub(super) clock: Arc<EnvironmentClock>,
+    pub(super) failures: Failures,
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
     turns: Semaphore,
     renewal_turns: Semaphore,
     /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
-    certificate_reported: AtomicBool,
+    pub(super) certificate_reported: AtomicBool,
 }
 
 /// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
@@ -148,12 +157,22 @@ impl Joined {
 }
 
 impl Integration {
-    pub(super) fn new(name: Arc<str>, client: Client, cache: TokenCache, metrics: IntegrationMetrics) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        client: Client,
+        setup: Setup,
+        cache: TokenCache,
+        metrics: IntegrationMetrics,
+        clock: Arc<EnvironmentClock>,
+    ) -> Self {
         Self {
             name,
             client: Arc::new(client),
+            setup,
             cache,
             metrics,
+            clock,
+            failures: Failures::default(),
             under_way: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
             renewal_turns: Semaphore::new(AT_ONCE),
@@ -208,20 +227,20 @@ impl Drop for OffTheTable {
 #[derive(Debug)]
 pub(super) struct Exchanges {
     runtime: Handle,
-    signing: SigningPool,
-    endpoint: TokenEndpointClient,
+    attempts: Attempts,
     /// Counts exchanges in the order in which they were asked for, so that of two tokens the one asked for later is known.
     order: AtomicU64,
 }
 
 impl Exchanges {
-    pub(super) fn new(runtime: Handle, signing: SigningPool, endpoint: TokenEndpointClient) -> Self {
-        Self { runtime, signing, endpoint, order: AtomicU64::new(0) }
+    pub(super) fn new(runtime: Handle, attempts: Attempts) -> Self {
+        Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
     pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
         let key = (purpose.kind(), request.clone());
+        let is_renewal = matches!(purpose, Purpose::Renewal(_));
         let sender = {
             let mut under_way = integration.under_way();
             // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
@@ -233,7 +252,8 @@ impl Exchanges {
             if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
                 return Joined::There(token);
             }
-            if under_way.len() >= MOST_UNDER_WAY {
+            // Renewals are no more than there are tokens in the cache, and a burst of other requests is not to let those run out.
+            if under_way.len() >= MOST_UNDER_WAY && !is_renewal {
                 return Joined::Refused(TokenError::TooMany(Arc::clone(&integration.name)));
             }
             let (sender, receiver) = watch::channel(None);
@@ -245,8 +265,7 @@ impl Exchanges {
         let integration = Arc::clone(integration);
         let mut off_the_table = OffTheTable { integration: Arc::clone(&integration), key, is_on_it: true };
         let exchanges = Arc::clone(self);
-        let is_renewal = matches!(purpose, Purpose::Renewal(_));
-        self.runtime.spawn(async move {
+        let exchange = async move {
             let turns = if is_renewal { &integration.renewal_turns } else { &integration.turns };
             // Nobody closes them: this always is a turn.
             let _turn = turns.acquire().await;
@@ -254,81 +273,17 @@ impl Exchanges {
                 return;
             }
             let (kind, request) = &off_the_table.key;
-            let outcome = exchanges.exchange(&integration, request, *kind, order).await;
-            if let Ok(token) = &outcome {
-                integration.keep(request, token);
-            }
+            let granted = exchanges.attempts.token(&integration, request).await;
+            let outcome = granted.map(|Granted { token, began }| {
+                let token = Arc::new(Token::new(token, request.scopes(), began, order, *kind == Kind::Fresh));
+                integration.keep(request, &token);
+                token
+            });
             drop(off_the_table);
             sender.send_replace(Some(outcome));
-        });
+        };
+        // Its lines in the log belong to the request that began it. A renewal that nobody waits for has none.
+        self.runtime.spawn(exchange.instrument(Span::current()));
         Joined::UnderWay(receiver)
     }
-
-    /// One attempt, from a new grant to a token.
-    async fn exchange(&self, integration: &Arc<Integration>, request: &TokenRequest, kind: Kind, order: u64) -> Outcome {
-        let started = Instant::now();
-        if let Some(certificate) = integration.client.key().certificate()
-            && !certificate.is_valid_at(SystemTime::now())
-        {
-            let error = TokenError::Certificate { integration: Arc::clone(&integration.name), validity: certificate.validity() };
-            if !integration.certificate_reported.swap(true, Relaxed) {
-                warn!(integration = &*integration.name, %error, "no token until the certificate is valid");
-            }
-            return Err(error);
-        }
-        let (client, wanted) = (Arc::clone(&integration.client), request.clone());
-        let signed = self.signing.run(move || client.grant(&wanted.grant_request(), SystemTime::now())).await;
-        let grant = match signed {
-            Ok(Ok(grant)) => grant,
-            Ok(Err(error)) => {
-                error!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "no grant");
-                return Err(Arc::new(error).into());
-            }
-            // A panic's own text is left out: nobody knows what it may hold.
-            Err(_) => {
-                error!(integration = &*integration.name, scope = request.scopes().as_str(), "no grant: signing panicked");
-                return Err(TokenError::Defect);
-            }
-        };
-        let began = Instant::now();
-        match self.endpoint.exchange(integration.client.environment(), &grant).await {
-            Ok(token) => {
-                integration.metrics.exchange_granted(started.elapsed());
-                let token = Token::new(token, request.scopes(), began, order, kind == Kind::Fresh);
-                debug!(
-                    integration = &*integration.name,
-                    scope = request.scopes().as_str(),
-                    jti = %grant.jti(),
-                    expires_in = token.expires_in(Instant::now()),
-                    "token received"
-                );
-                Ok(Arc::new(token))
-            }
-            Err(error) => {
-                report(integration, request, &error, started.elapsed());
-                Err(Arc::new(error).into())
-            }
-        }
-    }
-}
-
-fn report(integration: &Integration, request: &TokenRequest, error: &ExchangeError, took: Duration) {
-    let refusal = error.refusal();
-    let result = if refusal.is_some() { RequestResult::Refused } else { RequestResult::Failed };
-    // Only the catalogue's codes become label values.
-    let code = match refusal.and_then(|refusal| refusal.code.as_ref()) {
-        None => "none",
-        Some(code) => code.known().and_then(|known| known.code).unwrap_or("other"),
-    };
-    integration.metrics.exchange_failed(result, code, took);
-    warn!(
-        integration = &*integration.name,
-        client_id = integration.client.client_id(),
-        environment = integration.client.environment().name(),
-        scope = request.scopes().as_str(),
-        code,
-        trace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()),
-        %error,
-        "no token"
-    );
 }

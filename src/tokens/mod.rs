@@ -2,8 +2,11 @@
 //!
 //! [`TokenService`] is the one entrance. This room knows nothing of HTTP, API keys or the operator's file.
 
+mod attempts;
 mod cache;
+mod clock;
 mod exchanges;
+mod failures;
 mod renewal;
 mod request;
 mod service;

@@ -12,7 +12,7 @@ use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
-use tracing::warn;
+use tracing::debug;
 
 use super::exchanges::{Exchanges, Integration, Purpose};
 use super::request::TokenRequest;
@@ -116,7 +116,8 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
     while let Err(error) = exchanges.join(&integration, &request, &purpose).outcome().await {
         token.mark_renewal_failed();
         if !token.is_valid(Instant::now()) {
-            warn!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
+            // That exchanges fail has been said, and an outage may end every token that there is.
+            debug!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
             return;
         }
         let pause = pause_while_valid(attempt, &token);

@@ -9,16 +9,18 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::attempts::Attempts;
 use super::cache::TokenCache;
+use super::clock::EnvironmentClock;
 use super::exchanges::{Exchanges, Integration, Joined, Outcome, Purpose, TokenError};
 use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
-use crate::maskinporten::{Client, Scopes, TokenEndpointClient};
+use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
-/// How often what has expired is let go of.
+/// How often what has expired is let go of, and failures that go on are looked at.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// What the service is made of.
@@ -41,6 +43,8 @@ pub struct IntegrationSettings {
     pub name: Arc<str>,
     /// The client at Maskinporten, with its key.
     pub client: Client,
+    /// Where its settings stand: failures name the places.
+    pub setup: Setup,
     /// Tokens that are kept warm from start-up on.
     pub prefetch: Vec<(Scopes, Details)>,
 }
@@ -75,17 +79,24 @@ impl TokenService {
     /// [`StartError`] when the system gives no threads.
     pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
-        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), SigningPool::new()?, settings.endpoint));
+        let attempts = Attempts::new(SigningPool::new()?, settings.endpoint);
+        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), attempts));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
         let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
-        let mut integrations = Vec::with_capacity(settings.integrations.len());
+        let mut integrations: Vec<Arc<Integration>> = Vec::with_capacity(settings.integrations.len());
         for (index, integration) in settings.integrations.into_iter().enumerate() {
             let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
             let prefetch: Vec<TokenRequest> =
                 integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
             let cache = TokenCache::new(share, prefetch.iter().cloned());
-            let handles = metrics.integration(&integration.name);
-            let integration = Arc::new(Integration::new(integration.name, integration.client, cache, handles));
+            let handles = metrics.integration(&integration.name, KnownError::all().filter_map(|known| known.code));
+            let environment = integration.client.environment();
+            let neighbour = integrations.iter().find(|earlier| earlier.client.environment() == environment);
+            let clock = neighbour.map_or_else(
+                || Arc::new(EnvironmentClock::new(environment, metrics.clock(environment.name()))),
+                |neighbour| Arc::clone(&neighbour.clock),
+            );
+            let integration = Arc::new(Integration::new(integration.name, integration.client, integration.setup, cache, handles, clock));
             for request in prefetch {
                 renewals.keep_warm(&integration, request);
             }
@@ -187,6 +198,13 @@ async fn tidy(integrations: Vec<Arc<Integration>>) {
         every.tick().await;
         for integration in &integrations {
             integration.cache.tidy();
+            let (repeated, over) = integration.failures.going_on(Instant::now());
+            for repeated in repeated {
+                repeated.report(&integration.name);
+            }
+            for over in over {
+                over.report(&integration.name);
+            }
         }
     }
 }

@@ -102,3 +102,23 @@ fn a_ca_file_without_certificates() {
     line.says(&["no CA certificates", "BEGIN CERTIFICATE", "ca.pem"]);
     assert!(report.names("skipped").contains(&"tls simulator".to_owned()));
 }
+
+#[test]
+fn a_wrong_outbound_table_is_not_guessed_at() {
+    let mut bench = Workbench::new();
+    bench.at("https://maskinporten.invalid");
+    bench.outbound = "[outbound]\nproxy = \"http://127.0.0.1:1\"\nproxy_user = \"u\"\nproxy_password_file = \"nowhere\"".to_owned();
+    let steps = ["dns simulator", "connect simulator", "tls simulator", "metadata simulator", "clock simulator"];
+    bench.check(&[]).fails(SECRETS, &["nowhere"], &[&steps[..], &[FREG_EXCHANGE, KRR_EXCHANGE]].concat());
+    bench.outbound = "[outbound]\nproxy = \"socks5://127.0.0.1:1\"".to_owned();
+    bench.check(&[]).fails(FILE, &["not an http or https URL"], &[&steps[..], &[FREG_EXCHANGE, KRR_EXCHANGE]].concat());
+}
+
+#[test]
+fn an_api_key_file_that_is_not_there() {
+    let mut bench = Workbench::new();
+    bench.keys = "[{ file = \"nowhere\" }]".to_owned();
+    let report = bench.check(&[]);
+    assert_eq!(report.names("failed"), [SECRETS], "{}", report.out);
+    assert!(report.names("ok").contains(&FREG_EXCHANGE.to_owned()));
+}

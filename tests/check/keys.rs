@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 
+use crate::servers;
 use crate::workbench::*;
 
 const KRR: &str = "keys krr";
@@ -15,7 +16,7 @@ const FREG: &str = "keys freg";
 #[case::key_of_another_certificate(|bench: &mut Workbench| bench.pkcs12("wrong-key.p12"), KRR, &["not that of the certificate", "Find the key"])]
 #[case::elliptic_curve(|bench: &mut Workbench| bench.pkcs12("ec.p12"), KRR, &["EC", "RSA keys only", "Make one"])]
 #[case::too_short(|bench: &mut Workbench| bench.pkcs12("rsa-1024.p12"), KRR, &["1024 bits", "2048", "Make a new one"])]
-#[case::expired(|bench: &mut Workbench| bench.pkcs12("expired.p12"), KRR, &["has expired", "2023-01-01", "Order a new virksomhetssertifikat"])]
+#[case::expired(|bench: &mut Workbench| bench.pkcs12("expired.p12"), KRR, &["has expired", "2023-01-01", "Put a valid virksomhetssertifikat in its place"])]
 #[case::not_yet_valid(|bench: &mut Workbench| bench.pkcs12("not-yet-valid.p12"), KRR, &["not valid yet", "2052-01-01", "check this machine's clock"])]
 #[case::for_encryption_only(|bench: &mut Workbench| bench.pkcs12("encryption-only.p12"), KRR, &["may not sign", "Use the pair for signing"])]
 #[case::no_such_fingerprint(
@@ -83,6 +84,39 @@ fn a_test_certificate_in_production() {
     ]);
     bench.krr.environment = "test".to_owned();
     assert_eq!(bench.check(&["--offline"]).names("failed"), [""; 0]);
+}
+
+/// A virksomhetssertifikat that an issuer of this name has issued, for so many days from now, with its chain.
+fn issued(bench: &mut Workbench, issuer: &str, days: u32) {
+    let (issuer_key, issuer) = servers::certificate(&[("CN", issuer)], 3650, None);
+    let subject = [("O", "DIGITALISERINGSDIREKTORATET"), ("serialNumber", "991825827"), ("CN", "DIGITALISERINGSDIREKTORATET")];
+    let (key, leaf) = servers::certificate(&subject, days, Some((&issuer_key, &issuer)));
+    bench.write("made.key", key.private_key_to_pem_pkcs8().unwrap());
+    bench.write("made.pem", [leaf.to_pem().unwrap(), issuer.to_pem().unwrap()].concat());
+    "{ certificate_file = \"made.pem\", private_key_file = \"made.key\" }".clone_into(&mut bench.krr.key);
+}
+
+#[rstest]
+#[case(29, true)]
+#[case(30, true)]
+#[case(32, false)]
+fn a_certificate_that_ends_soon(#[case] days: u32, #[case] warned: bool) {
+    let mut bench = Workbench::new();
+    issued(&mut bench, "Some CA", days);
+    let report = bench.check(&["--offline"]);
+    let warnings = report.with_result("warning");
+    let about_its_end = warnings.iter().any(|line| line.name == KRR && line.has(&["days left", "Order a new virksomhetssertifikat"]));
+    assert_eq!(about_its_end, warned, "{}", report.out);
+}
+
+#[test]
+fn a_production_certificate_in_test() {
+    let mut bench = Workbench::new();
+    issued(&mut bench, "Buypass Class 3 CA G2 ST Business", 400);
+    bench.krr.environment = "test".to_owned();
+    let report = bench.check(&["--offline"]);
+    assert_eq!(report.names("failed"), [KRR]);
+    report.with_result("failed")[0].says(&["production certificate in test", "MP-120", "a test certificate in line"]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_port_that_speaks_no_tls() {
     let mut bench = Workbench::new();
     let address = bench.simulator.issuer().trim_start_matches("http://").trim_end_matches('/').to_owned();
     bench.at(&format!("https://{address}"));
-    ends_at(&bench, "tls", &["the TLS handshake failed", "the port speaks TLS"]);
+    ends_at(&bench, "tls", &["the TLS handshake failed", "Check the port in token_endpoint"]);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn tls_that_hangs() {
 }
 
 #[rstest]
-#[case::asks_for_a_password(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", &["407", "proxy's user and password"])]
-#[case::lets_nobody_through(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", &["403 Forbidden", "lets this machine through"])]
+#[case::asks_for_a_password(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", &["407", "outbound.proxy_user"])]
+#[case::lets_nobody_through(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", &["403 Forbidden", "have it allow CONNECT"])]
 #[case::is_no_proxy(b"SSH-2.0-OpenSSH_9.2\r\n", &["not HTTP", "the proxy's address"])]
 fn a_proxy_that(#[case] answer: &'static [u8], #[case] words: &[&str]) {
     let mut bench = Workbench::new();
@@ -86,7 +86,7 @@ fn a_proxy_that_is_down() {
     bench.at("https://maskinporten.invalid");
     let proxy = servers::closed();
     bench.outbound = format!("[outbound]\nproxy = \"http://{proxy}\"");
-    ends_at(&bench, "connect", &["refused", "the proxy's address"]);
+    ends_at(&bench, "connect", &["no connection to the proxy", "refused", "outbound.proxy, or HTTPS_PROXY"]);
     // The same when the environment names it.
     bench.outbound = String::new();
     bench.write("portvakt.toml", bench.text());
@@ -122,7 +122,7 @@ fn at_metadata(kind: FaultKind) -> Fault {
     &["the issuer is https://other.example.no", "issuer = \"https://other.example.no\" in [environment.simulator]", "MP-110"]
 )]
 #[case::no_json(FaultKind::Empty { status: 200 }, &["not JSON with issuer", "RFC 8414"])]
-#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "check the proxy"])]
+#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "comes from something on the way", "token_endpoint"])]
 #[case::a_hang(FaultKind::Hang { at: Stage::BeforeHeaders }, &["took longer than 1500 ms"])]
 fn metadata(#[case] kind: FaultKind, #[case] words: &[&str]) {
     let mut bench = Workbench::new();
@@ -156,10 +156,29 @@ fn a_clock_that_is_a_minute_off_is_put_right() {
 }
 
 #[test]
+fn a_clock_that_only_a_refusal_tells_of_is_put_right_too() {
+    let bench = Workbench::new();
+    let page = at_metadata(FaultKind::Html { status: 403 });
+    bench.simulator.faults(vec![FaultKind::ClockSkew { seconds: 60 }.into(), page]).unwrap();
+    bench.check(&[]).fails("metadata simulator", &["HTML"], &["clock simulator"]);
+}
+
+#[test]
+fn a_date_that_somebody_on_the_way_has_set() {
+    let mut bench = Workbench::new();
+    bench.may = "may = [{ integration = \"freg\", scopes = [\"folkeregister:deling/*\"] }]".to_owned();
+    let skew = || FaultKind::DateSkew { seconds: 60 };
+    bench.simulator.faults(vec![skew().into(), at_metadata(skew())]).unwrap();
+    let report = bench.check(&[]);
+    assert_eq!(report.names("warning"), ["clock simulator", FREG_EXCHANGE], "{}", report.out);
+    report.with_result("warning")[1].says(&["the Date of the answers misleads", "a proxy, or a gateway"]);
+}
+
+#[test]
 fn a_clock_that_is_an_hour_off() {
     let bench = Workbench::new();
     bench.simulator.fault(FaultKind::ClockSkew { seconds: 3600 }).unwrap();
-    let words = ["behind Maskinporten's", "too far", "timedatectl set-ntp true"];
+    let words = ["behind Maskinporten's", "too far", "Synchronise this machine's clock"];
     bench.check(&[]).fails("clock simulator", &words, &[FREG_EXCHANGE, KRR_EXCHANGE]);
 }
 

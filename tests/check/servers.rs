@@ -28,8 +28,8 @@ pub(crate) fn closed() -> SocketAddr {
 
 /// TLS with a certificate for localhost and 127.0.0.1, of a CA of its own, before these HTTP bytes. With the CA's certificate, in PEM.
 pub(crate) fn tls(bytes: &'static [u8]) -> (SocketAddr, Vec<u8>) {
-    let (ca_key, ca) = certificate("Somebody's Proxy CA", None);
-    let (key, leaf) = certificate("localhost", Some((&ca_key, &ca)));
+    let (ca_key, ca) = certificate(&[("CN", "Somebody's Proxy CA")], 2, None);
+    let (key, leaf) = certificate(&[("CN", "localhost")], 2, Some((&ca_key, &ca)));
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_private_key(&key).unwrap();
     acceptor.set_certificate(&leaf).unwrap();
@@ -58,19 +58,22 @@ fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     address
 }
 
-fn certificate(name: &str, issuer: Option<(&PKey<Private>, &X509)>) -> (PKey<Private>, X509) {
+/// A certificate, valid from now on: a CA's own, or one for localhost that it has issued.
+pub(crate) fn certificate(subject: &[(&str, &str)], days: u32, issuer: Option<(&PKey<Private>, &X509)>) -> (PKey<Private>, X509) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let mut subject = X509Name::builder().unwrap();
-    subject.append_entry_by_text("CN", name).unwrap();
-    let subject = subject.build();
+    let mut name = X509Name::builder().unwrap();
+    for (field, value) in subject {
+        name.append_entry_by_text(field, value).unwrap();
+    }
+    let name = name.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
     builder.set_serial_number(&BigNum::from_u32(issuer.map_or(1, |_| 2)).unwrap().to_asn1_integer().unwrap()).unwrap();
-    builder.set_subject_name(&subject).unwrap();
-    builder.set_issuer_name(issuer.map_or(&*subject, |(_, issuer)| issuer.subject_name())).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(issuer.map_or(&*name, |(_, issuer)| issuer.subject_name())).unwrap();
     builder.set_pubkey(&key).unwrap();
     builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(days).unwrap()).unwrap();
     let extension = match issuer {
         None => BasicConstraints::new().critical().ca().build().unwrap(),
         Some((_, issuer)) => {

@@ -145,6 +145,24 @@ fn every_form_of_a_key_is_read() {
 }
 
 #[test]
+fn a_setting_is_found_by_its_line() {
+    let (_workbench, config) = loaded(EVERYTHING);
+    let freg = &config.integrations[0];
+    let rule = &config.callers[0].may[1];
+    let places = [
+        (freg.client_id_place, "client_id = \""),
+        (freg.environment_place, "environment = \""),
+        (freg.key.place, "key = {"),
+        (freg.prefetch[1].place, "a:c a:b"),
+        (rule.scope_places[0], "krr:global/kontaktinformasjon.read\"]"),
+    ];
+    for (place, text) in places {
+        let number = EVERYTHING.lines().position(|line| line.contains(text)).unwrap() + 1;
+        assert_eq!(config.line_of(place), format!("line {number} of portvakt.toml"), "{text}");
+    }
+}
+
+#[test]
 fn callers_are_read_with_their_keys_and_rules() {
     let (_workbench, config) = loaded(EVERYTHING);
     let caller = &config.callers[0];

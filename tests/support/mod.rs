@@ -184,7 +184,12 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portvakt"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
+        // A proxy of this machine's would take what tests send to a host that does not exist.
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
             .env("PORTVAKT_LOG", "trace")

@@ -144,7 +144,8 @@ fn a_certificate_out_of_its_validity_stops_its_own_integration_alone() {
             assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"), "{answer:?}");
             assert_eq!(answer.header("retry-after"), Some("60"));
             assert!(
-                answer.description().contains("certificate") && answer.description().contains("put a valid one in its place"),
+                answer.description().contains("certificate")
+                    && answer.description().contains("Put a valid virksomhetssertifikat in its place"),
                 "{answer:?}"
             );
         }

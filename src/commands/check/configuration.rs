@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Name, Stage, or_ok};
 use super::runner::{Check, NOT_TRIED};
-use crate::config::{Config, Mistake, Severity, Subject};
+use crate::config::{Config, ConfigError, Mistake, Severity, Subject};
 
 /// Both stages: all mistakes were found when the file was read.
 pub(super) fn checks(file: &str, mistakes: &[Mistake], config: Option<&Config>) -> Vec<Check> {
@@ -25,9 +25,15 @@ pub(super) fn checks(file: &str, mistakes: &[Mistake], config: Option<&Config>) 
 }
 
 /// A file that cannot be read at all.
-pub(super) fn unreadable(file: &str, error: &str) -> Check {
-    let remedy = "Name another file with --config FILE or PORTVAKT_CONFIG, or mend its permissions.";
-    Check::known(Stage::Configuration.of(file), "reading the configuration file", vec![Finding::failed(error, remedy)])
+pub(super) fn unreadable(file: &str, error: &ConfigError) -> Check {
+    let finding = match error {
+        ConfigError::Unreadable { path, error } => Finding::failed(
+            format!("cannot read the configuration file `{}`: {error}", path.display()),
+            "Name another file with --config FILE or PORTVAKT_CONFIG, or mend its permissions.",
+        ),
+        ConfigError::Mistakes(_) => Finding::failed(error.to_string(), "Correct the file."),
+    };
+    Check::known(Stage::Configuration.of(file), "reading the configuration file", vec![finding])
 }
 
 /// What keeps the rest of the file from being used, if something does.
@@ -41,7 +47,7 @@ pub(super) fn broken(file: &str, mistakes: &[Mistake]) -> Option<Name> {
 }
 
 /// A mistake with its place; its line in the file is not repeated.
-pub(super) fn finding(mistake: &Mistake) -> Finding {
+fn finding(mistake: &Mistake) -> Finding {
     let found = format!("line {}, column {}: {}", mistake.line(), mistake.column(), mistake.text());
     match mistake.severity() {
         Severity::Error => Finding::failed(found, mistake.help()),

@@ -1,17 +1,11 @@
 //! Each environment that is in use: the way to it a step at a time, what it says of itself, and what its clock says.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::finding::{Finding, Stage};
 use super::runner::{Check, Need};
 use crate::maskinporten::probe::{Connection, Handshake, Metadata, MetadataAnswer, Probe, Route, UnusableMetadata, UnusableRoute};
-use crate::maskinporten::{ClockDifference, Environment, ExchangeError, Unreachable, UnreachableReason};
-
-/// A clock that is further off is told of.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
-/// What is put right at most: a clock that is further off has to be set.
-pub(super) const CLOCK_LIMIT: Duration = Duration::from_secs(10 * 60);
+use crate::maskinporten::{Cause, ClockDifference, Environment, ExchangeError, KnownError, Unreachable, UnreachableReason};
 
 /// One environment, and what its checks leave for each other.
 pub(super) struct Way {
@@ -116,7 +110,9 @@ impl Way {
         let mut finding = self.failed(UnreachableReason::Certificate(untrusted.found.clone()));
         let root = handshake.root().unwrap_or("nobody");
         finding.found = format!("the server presented {presented}, and it is not trusted: {} (the chain ends at {root})", untrusted.found);
-        if self.environment.is_production() || self.environment.is_test() {
+        // Whose CA nobody knows is nobody of Digdir's.
+        let is_unknown = self.known(UnreachableReason::Certificate(untrusted.found.clone())).cause == Cause::UnknownCa;
+        if is_unknown && (self.environment.is_production() || self.environment.is_test()) {
             finding.remedy = Some(format!(
                 "Digdir's own certificates are trusted everywhere, so this is most likely a proxy that breaks TLS open: put its CA's certificate ({root}) into a file, and name that as `ca_file` in [outbound]."
             ));
@@ -138,7 +134,7 @@ impl Way {
     fn judge_metadata(&self, answer: &MetadataAnswer) -> Vec<Finding> {
         let Metadata { issuer, token_endpoint } = match &answer.document {
             Ok(metadata) => metadata,
-            Err(error) => return vec![Finding::failed(error.to_string(), unusable_remedy(error))],
+            Err(error) => return vec![unusable(error)],
         };
         let environment = &self.environment;
         let built_in = Environment::built_in(environment.name()).as_ref() == Some(environment);
@@ -167,16 +163,12 @@ impl Way {
                 "no answer of the environment's own said what time it is",
             )];
         };
-        let off = difference.magnitude();
-        let finding = if off > CLOCK_LIMIT {
+        let finding = if difference.is_too_large() {
             let found = format!("{difference}: too far for Portvakt to put it right");
-            Finding::failed(
-                found,
-                "Set this machine's clock (`timedatectl set-ntp true`): Maskinporten takes a grant only within 10 seconds.",
-            )
-        } else if off > CLOCK_TOLERANCE {
-            let remedy = "Synchronise this machine's clock (`timedatectl set-ntp true`). Portvakt puts the grants right by the difference meanwhile.";
-            Finding::warning(difference.to_string(), remedy)
+            Finding::failed(found, KnownError::of(Cause::IssueTime).remedy)
+        } else if difference.magnitude() > ClockDifference::WORTH_A_WARNING {
+            let found = format!("{difference}; grants are put right by it meanwhile");
+            Finding::warning(found, KnownError::of(Cause::IssueTime).remedy)
         } else {
             Finding::ok("the clocks agree")
         };
@@ -185,19 +177,27 @@ impl Way {
 
     /// With the remedy that a failed exchange would have.
     fn failed(&self, reason: UnreachableReason) -> Finding {
-        let found = reason.to_string();
+        let said = reason.to_string();
+        let known = self.known(reason);
+        Finding::failed(format!("{said}. {}", known.meaning), known.remedy)
+    }
+
+    fn known(&self, reason: UnreachableReason) -> &'static KnownError {
         let token_endpoint = self.environment.token_endpoint().to_owned();
-        let error = ExchangeError::Unreachable(Unreachable { token_endpoint, reason });
-        Finding::failed(found, error.remedy())
+        ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known()
     }
 }
 
-fn unusable_remedy(error: &UnusableMetadata) -> &'static str {
+fn unusable(error: &UnusableMetadata) -> Finding {
     match error {
-        UnusableMetadata::Html { .. } => "Somebody between here and Maskinporten may have answered: check the proxy and the firewall.",
-        UnusableMetadata::Status(_) | UnusableMetadata::NotMetadata => {
-            "Check the environment's issuer, to the slash: the document is where RFC 8414 has it for that issuer. Tokens can be had without it."
+        UnusableMetadata::Html { .. } => {
+            let known = KnownError::of(Cause::Page);
+            Finding::failed(format!("{error}. {}", known.meaning), known.remedy)
         }
+        UnusableMetadata::Status(_) | UnusableMetadata::NotMetadata => Finding::failed(
+            error.to_string(),
+            "Check the environment's issuer, to the slash: the document is where RFC 8414 has it for that issuer. Tokens can be had without it.",
+        ),
     }
 }
 

@@ -1,16 +1,20 @@
 //! A real exchange for everything that is prefetched, or that a caller may ask for by its full name.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
-use super::environments::{CLOCK_LIMIT, Way};
+use super::super::assembly;
+use super::environments::Way;
 use super::finding::{Finding, Name, Stage};
 use super::keys::Opened;
 use super::runner::{Check, Need};
 use crate::config::{Config, Integration, Parameter, Permitted, Rule};
-use crate::maskinporten::{AccessToken, Circumstances, Client, Diagnosis, ExchangeError, GrantRequest, Scopes, Setup, TokenEndpointClient};
+use crate::maskinporten::{
+    AccessToken, Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, GrantRequest, MendedBy, Scopes, Setup,
+    TokenEndpointClient,
+};
 
 /// Exchanges that are made at once: Maskinporten is asked as a service would ask it, not stormed.
 const AT_ONCE: usize = 4;
@@ -43,8 +47,8 @@ impl Exchanges {
 
     /// A check for each token of this integration's.
     pub(super) fn checks(&self, config: &Config, integration: &Integration, opened: &Opened, way: &Arc<Way>) -> Vec<Check> {
-        let wants = wants(config, integration);
-        wants.into_iter().map(|want| self.check(integration, want, opened, way)).collect()
+        let setup = Arc::new(assembly::setup(config, integration));
+        wants(config, integration).into_iter().map(|want| self.check(integration, want, (opened, &setup), way)).collect()
     }
 
     /// The names that those checks have.
@@ -52,7 +56,7 @@ impl Exchanges {
         wants(config, integration).iter().map(|want| want.name(integration)).collect()
     }
 
-    fn check(&self, integration: &Integration, want: Want, opened: &Opened, way: &Arc<Way>) -> Check {
+    fn check(&self, integration: &Integration, want: Want, (opened, setup): (&Opened, &Arc<Setup>), way: &Arc<Way>) -> Check {
         let name = want.name(integration);
         let wanted = match want {
             Want::Token(wanted) => wanted,
@@ -70,36 +74,88 @@ impl Exchanges {
             Need::End(Stage::Metadata.of(environment)),
             Need::NoFailure(Stage::Clock.of(environment)),
         ];
-        let (endpoint, turns, opened, way) = (Arc::clone(&self.endpoint), Arc::clone(&self.turns), Arc::clone(opened), Arc::clone(way));
+        let (endpoint, turns, opened) = (Arc::clone(&self.endpoint), Arc::clone(&self.turns), Arc::clone(opened));
+        let (way, setup) = (Arc::clone(way), Arc::clone(setup));
         let work = async move {
             let (Ok(_turn), Some(client)) = (turns.acquire().await, opened.get()) else { return Vec::new() };
-            vec![exchange(&endpoint, Arc::clone(client), &way, wanted).await]
+            vec![exchange(&endpoint, client, &way, &Arc::new(wanted), &setup).await]
         };
         Check::new(name, tried, work).needing(needs)
     }
 }
 
-/// One grant, one exchange, with the time put right as the service does it.
-async fn exchange(endpoint: &TokenEndpointClient, client: Arc<Client>, way: &Way, wanted: Wanted) -> Finding {
-    let clock = way.clock();
-    let now = SystemTime::now();
-    let now = clock.filter(|clock| clock.magnitude() <= CLOCK_LIMIT).map_or(now, |clock| clock.put_right(now));
-    let began = Instant::now();
-    let (signing, scopes) = (Arc::clone(&client), wanted.scopes.clone());
-    let signed = tokio::task::spawn_blocking(move || signing.grant(&wanted.grant_request(), now)).await;
-    let grant = match signed {
-        Ok(Ok(grant)) => grant,
-        Ok(Err(error)) => return Finding::failed(error.to_string(), "Correct the prefetch, or the rule that permits it."),
-        Err(_) => return Finding::failed("the grant could not be signed: this is a defect of Portvakt's", "Report it, with this report."),
+/// One grant, one exchange, with the time put right as the service does it: also by what a refusal tells of the clock, once.
+async fn exchange(endpoint: &TokenEndpointClient, client: &Arc<Client>, way: &Way, wanted: &Arc<Wanted>, setup: &Setup) -> Finding {
+    let measured = way.clock();
+    let used = measured.unwrap_or_default().correction();
+    let first = match attempt(endpoint, client, wanted, used).await {
+        Ok(attempt) => attempt,
+        Err(finding) => return finding,
     };
-    match endpoint.exchange(client.environment(), &grant).await {
-        Ok(token) => received(&token, &scopes, began),
-        Err(error) => refused(error, &Circumstances { client: &client, scopes: &scopes, clock, setup: &Setup::default() }),
+    let another = first.tells_another_time(used);
+    let last = match another {
+        None => first,
+        Some(another) => match attempt(endpoint, client, wanted, another).await {
+            Ok(attempt) => attempt,
+            Err(finding) => return finding,
+        },
+    };
+    match last.result {
+        Ok(token) => received(&token, &wanted.scopes, last.took, another == Some(ClockDifference::NONE)),
+        Err(error) => {
+            let clock = measured.or(last.clock);
+            refused(error, &Circumstances { client, scopes: &wanted.scopes, clock, setup })
+        }
     }
 }
 
-fn received(token: &AccessToken, scopes: &Scopes, began: Instant) -> Finding {
-    let took = began.elapsed().as_millis();
+struct Attempt {
+    result: Result<AccessToken, ExchangeError>,
+    clock: Option<ClockDifference>,
+    took: Duration,
+}
+
+impl Attempt {
+    /// By how much to put the next grant right, when this one, put right by `used`, was refused for its time. One that was put right by
+    /// what its answer still says is followed by one that is not: the `Date` may be that of something on the way.
+    fn tells_another_time(&self, used: ClockDifference) -> Option<ClockDifference> {
+        let refusal = self.result.as_ref().err().and_then(ExchangeError::refusal);
+        refusal.filter(|refusal| refusal.is_for_the_clock())?;
+        let learned = self.clock.unwrap_or_default().correction();
+        let differs = |correction: &ClockDifference| correction.apart(used) >= ClockDifference::SMALLEST_PUT_RIGHT;
+        Some(learned).filter(differs).or_else(|| Some(ClockDifference::NONE).filter(differs))
+    }
+}
+
+/// `Err`: there was no grant to send.
+async fn attempt(
+    endpoint: &TokenEndpointClient,
+    client: &Arc<Client>,
+    wanted: &Arc<Wanted>,
+    correction: ClockDifference,
+) -> Result<Attempt, Finding> {
+    let now = correction.put_right(SystemTime::now());
+    let began = Instant::now();
+    let (signing, asked) = (Arc::clone(client), Arc::clone(wanted));
+    let grant = match tokio::task::spawn_blocking(move || signing.grant(&asked.grant_request(), now)).await {
+        Ok(Ok(grant)) => grant,
+        Ok(Err(error)) => return Err(Finding::failed(error.to_string(), "Correct the prefetch, or the rule that permits it.")),
+        Err(_) => {
+            return Err(Finding::failed("the grant could not be signed: this is a defect of Portvakt's", "Report it, with this report."));
+        }
+    };
+    let Exchanged { result, clock } = endpoint.exchange(client.environment(), &grant).await;
+    Ok(Attempt { result, clock, took: began.elapsed() })
+}
+
+fn received(token: &AccessToken, scopes: &Scopes, took: Duration, date_misleads: bool) -> Finding {
+    let took = took.as_millis();
+    if date_misleads {
+        return Finding::warning(
+            format!("a token, after {took} ms, but only for a grant with this machine's own time: the Date of the answers misleads"),
+            "Find out what sets the Date of Maskinporten's answers on their way here: a proxy, or a gateway.",
+        );
+    }
     let Some(lifetime) = token.expires_in() else {
         let found = format!("a token, after {took} ms, and no word of its lifetime");
         return Finding::warning(
@@ -119,7 +175,9 @@ fn received(token: &AccessToken, scopes: &Scopes, began: Instant) -> Finding {
 
 fn refused(error: ExchangeError, circumstances: &Circumstances<'_>) -> Finding {
     let diagnosis = Diagnosis::of(error, circumstances);
-    let mut finding = Finding::failed(diagnosis.found(), diagnosis.remedy());
+    // Who reads this is the operator; what is another's to mend is marked so.
+    let remedy = if diagnosis.mended_by() == MendedBy::Operator { diagnosis.remedy().to_owned() } else { diagnosis.what_to_do() };
+    let mut finding = Finding::failed(diagnosis.found(), remedy);
     if let Some(refusal) = diagnosis.error().refusal() {
         finding.maskinporten_code = refusal.code.as_ref().map(|code| code.as_str().to_owned());
         finding.trace_id.clone_from(&refusal.trace_id);

@@ -7,7 +7,7 @@ use super::super::assembly;
 use super::finding::{Finding, Stage, or_ok};
 use super::runner::Check;
 use crate::config::{Config, Integration};
-use crate::maskinporten::{Certificate, Client, Identification, KeyError, Origin, SigningKey, ValidityState};
+use crate::maskinporten::{Cause, Certificate, Client, Identification, KeyError, KnownError, Origin, SigningKey, ValidityState};
 
 /// Who has this many days left is told so.
 pub(super) const DAYS_AHEAD: u64 = 30;
@@ -31,24 +31,24 @@ pub(super) fn check(config: &Arc<Config>, integration: usize, opened: Opened) ->
 
 fn open(config: &Config, integration: &Integration, opened: &Opened) -> Vec<Finding> {
     let now = SystemTime::now();
-    let line = config.line(integration.key.place);
+    let line = config.line_of(integration.key.place);
     let key = match assembly::signing_key(&integration.key.source, now) {
         Ok(key) => key,
-        Err(error) => return vec![unusable(&error, integration, line)],
+        Err(error) => return vec![unusable(&error, integration, &line)],
     };
     let client = match assembly::client(integration, key) {
         Ok(client) => Arc::new(client),
         Err(error) => return vec![Finding::failed(error.to_string(), "Correct the integration's client_id or grant_lifetime.")],
     };
-    let findings = judge(&client, now, line);
+    let findings = judge(&client, now, &line);
     let _ = opened.set(Arc::clone(&client));
     or_ok(findings, || facts(client.key()))
 }
 
 /// A key error says what was found, then what to do.
-fn unusable(error: &KeyError, integration: &Integration, line: usize) -> Finding {
+fn unusable(error: &KeyError, integration: &Integration, line: &str) -> Finding {
     let text = error.to_string();
-    let place = format!("The key is in {} (line {line}).", assembly::files(&integration.key.source));
+    let place = format!("The key is in {} ({line}).", assembly::files(&integration.key.source));
     match (error, text.split_once(": ")) {
         (KeyError::NoSuchCertificate { .. }, _) => {
             Finding::failed(text, format!("Write one of the fingerprints that are there as certificate_sha256. {place}"))
@@ -63,7 +63,7 @@ fn capitalised(text: &str) -> String {
     characters.next().map(|first| first.to_uppercase().collect::<String>() + characters.as_str()).unwrap_or_default()
 }
 
-fn judge(client: &Client, now: SystemTime, line: usize) -> Vec<Finding> {
+fn judge(client: &Client, now: SystemTime, line: &str) -> Vec<Finding> {
     let key = client.key();
     let Some(certificate) = key.certificate() else { return Vec::new() };
     let mut findings = Vec::new();
@@ -82,19 +82,23 @@ fn judge(client: &Client, now: SystemTime, line: usize) -> Vec<Finding> {
     findings
 }
 
-fn validity(certificate: &Certificate, now: SystemTime, line: usize) -> Option<Finding> {
+fn validity(certificate: &Certificate, now: SystemTime, line: &str) -> Option<Finding> {
     let validity = certificate.validity();
-    let renew = format!("Order a new virksomhetssertifikat from Buypass or Commfides, and name its files in line {line}.");
+    let known = KnownError::of(Cause::OwnCertificateNotValid);
+    let failed = |what: &str| {
+        Finding::failed(
+            format!("the certificate {what}: {validity}. {}", known.meaning),
+            format!("{} It is named in {line}.", known.remedy),
+        )
+    };
     match validity.at(now) {
-        ValidityState::Expired => Some(Finding::failed(format!("the certificate has expired: {validity}"), renew)),
-        ValidityState::NotYetValid => {
-            let found = format!("the certificate is not valid yet: {validity}");
-            Some(Finding::failed(found, "Wait for its first day and use the old one until then, or check this machine's clock."))
-        }
+        ValidityState::Expired => Some(failed("has expired")),
+        ValidityState::NotYetValid => Some(failed("is not valid yet")),
         ValidityState::Valid => {
             let days = days_until(validity.not_after, now);
             let found = || format!("the certificate has {} left: {validity}", super::configuration::count(days_as_usize(days), "day"));
-            (days <= DAYS_AHEAD).then(|| Finding::warning(found(), renew))
+            let renew = || format!("Order a new virksomhetssertifikat from Buypass or Commfides, and name its files in {line}.");
+            (days <= DAYS_AHEAD).then(|| Finding::warning(found(), renew()))
         }
     }
 }
@@ -109,7 +113,7 @@ fn days_until(end: SystemTime, now: SystemTime) -> u64 {
 }
 
 /// Failed, not a warning: Maskinporten refuses every grant (MP-120). `serve` starts nonetheless, for Maskinporten has the last word.
-fn origin(certificate: &Certificate, client: &Client, line: usize) -> Option<Finding> {
+fn origin(certificate: &Certificate, client: &Client, line: &str) -> Option<Finding> {
     let environment = client.environment();
     let (found, use_instead) = match certificate.origin() {
         Origin::Test if environment.is_production() => ("a test certificate in production", "a production certificate"),
@@ -117,7 +121,7 @@ fn origin(certificate: &Certificate, client: &Client, line: usize) -> Option<Fin
         _ => return None,
     };
     let found = format!("{found}: Maskinporten refuses it (MP-120). It was issued by {}", certificate.issuer());
-    let remedy = format!("Name {use_instead} in line {line}, or the other environment: this integration is in `{environment}`.");
+    let remedy = format!("Name {use_instead} in {line}, or the other environment: this integration is in `{environment}`.");
     Some(Finding::failed(found, remedy))
 }
 

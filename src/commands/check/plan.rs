@@ -29,51 +29,53 @@ pub(super) struct Scope<'a> {
 
 /// All checks, in the order in which they are told of. Every stage has at least one.
 pub(super) fn checks(inspected: Result<Inspection, ConfigError>, scope: &Scope<'_>) -> Vec<Check> {
-    let mut checks = match inspected {
+    let (mut checks, broken) = match inspected {
         Ok(inspection) => of_a_file(inspection, scope),
-        Err(error) => vec![configuration::unreadable(scope.file, &error.to_string())],
+        Err(error) => (vec![configuration::unreadable(scope.file, &error)], Some(Stage::Configuration.of(scope.file))),
     };
-    let nothing_to_do = Stage::Configuration.of(scope.file);
     if let Some(file) = scope.gravitee
+        && let Some(broken) = &broken
         && !checks.iter().any(|check| check.name.stage == Stage::Gravitee)
     {
-        checks.push(skipped(definition::name(file), &nothing_to_do, NOT_TRIED));
+        checks.push(skipped(definition::name(file), broken, NOT_TRIED));
     }
     for stage in Stage::ALL {
         if !checks.iter().any(|check| check.name.stage == stage) {
-            checks.push(skipped(stage.of(scope.file), &nothing_to_do, why_nothing(stage)));
+            let name = stage.of(scope.file);
+            checks.push(match &broken {
+                Some(broken) => skipped(name, broken, NOT_TRIED),
+                // Only exchanges can be without one in a file that is whole.
+                None => skipped(
+                    name,
+                    &Stage::Configuration.of(scope.file),
+                    "nothing is prefetched, and no caller may ask for a scope by its full name",
+                ),
+            });
         }
     }
     checks.sort_by_key(|check| check.name.stage); // stable: the file's order within a stage
     checks
 }
 
-fn why_nothing(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Exchange => "nothing is prefetched, and no caller may ask for a scope by its full name",
-        _ => "the configuration names nothing to try, or cannot be used",
-    }
-}
-
 fn skipped(name: Name, because: &impl ToString, found: &str) -> Check {
     Check::known(name, "", vec![Finding::skipped(because.to_string(), found)])
 }
 
-fn of_a_file(inspection: Inspection, scope: &Scope<'_>) -> Vec<Check> {
-    let Inspection { config, mut mistakes, left_out } = inspection;
+/// Also what keeps the rest of the file from being looked at, if something does.
+fn of_a_file(inspection: Inspection, scope: &Scope<'_>) -> (Vec<Check>, Option<Name>) {
+    let Inspection { config, mut mistakes, left_out, outbound_is_wrong } = inspection;
     let config = config.map(Arc::new);
-    let outbound = config.as_deref().map(outbound);
-    if let Some(Err(mistake)) = &outbound {
-        mistakes.extend(mistake.clone());
+    let outbound = config.as_deref().filter(|_| !outbound_is_wrong).map(outbound).transpose();
+    if let Err(mistake) = &outbound {
+        mistakes.push(mistake.clone());
     }
-    let mut checks = configuration::checks(scope.file, &mistakes, config.as_deref());
-    let Some(config) = config else { return checks };
     let broken = configuration::broken(scope.file, &mistakes);
+    let mut checks = configuration::checks(scope.file, &mistakes, config.as_deref());
+    let Some(config) = config else { return (checks, broken) };
+    let because = broken.clone().unwrap_or_else(|| Stage::Configuration.of(scope.file));
     let is_wanted = |name: &str| scope.integration.is_none_or(|wanted| wanted == name);
     for name in left_out.iter().filter(|name| is_wanted(name)) {
-        let because = broken.clone().unwrap_or_else(|| Stage::Configuration.of(scope.file));
-        checks.push(skipped(Stage::Keys.of(name), &because, NOT_TRIED));
-        checks.push(skipped(Stage::Exchange.of(name), &because, NOT_TRIED));
+        checks.extend([Stage::Keys, Stage::Exchange].map(|stage| skipped(stage.of(name), &because, NOT_TRIED)));
     }
     checks.extend(callers::checks(&config));
     checks.extend(listeners::checks(&config));
@@ -85,18 +87,18 @@ fn of_a_file(inspection: Inspection, scope: &Scope<'_>) -> Vec<Check> {
         opened.push((integration, client));
     }
     match outbound {
-        Some(Ok((probe, endpoint))) if !scope.offline => checks.extend(online(&config, &opened, probe, endpoint)),
-        Some(Ok(_)) => checks.extend(offline(&config, &opened, &"--offline", NOT_TRIED)),
-        _ => checks.extend(offline(&config, &opened, &Stage::Configuration.of(scope.file), NOT_TRIED)),
+        _ if scope.offline => checks.extend(offline(&config, &opened, &"--offline")),
+        Ok(Some((probe, endpoint))) => checks.extend(online(&config, &opened, probe, endpoint)),
+        Ok(None) | Err(_) => checks.extend(offline(&config, &opened, &because)),
     }
-    checks
+    (checks, broken)
 }
 
 /// What the way to Maskinporten is walked with, and exchanges are made with.
-fn outbound(config: &Config) -> Result<(Probe, TokenEndpointClient), Vec<Mistake>> {
+fn outbound(config: &Config) -> Result<(Probe, TokenEndpointClient), Mistake> {
     let settings = assembly::outbound_settings(&config.outbound);
     let made = Probe::new(&settings).and_then(|probe| Ok((probe, TokenEndpointClient::new(&settings)?)));
-    made.map_err(|error| vec![assembly::outbound_mistake(config, &error)])
+    made.map_err(|error| assembly::outbound_mistake(config, &error))
 }
 
 fn online(config: &Arc<Config>, opened: &[(&Integration, Opened)], probe: Probe, endpoint: TokenEndpointClient) -> Vec<Check> {
@@ -115,7 +117,7 @@ fn online(config: &Arc<Config>, opened: &[(&Integration, Opened)], probe: Probe,
 }
 
 /// The same names, with nothing behind them.
-fn offline(config: &Config, opened: &[(&Integration, Opened)], because: &impl ToString, found: &str) -> Vec<Check> {
+fn offline(config: &Config, opened: &[(&Integration, Opened)], because: &impl ToString) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     for (integration, _) in opened {
         let environment = integration.environment.name();
@@ -123,9 +125,9 @@ fn offline(config: &Config, opened: &[(&Integration, Opened)], because: &impl To
             continue;
         }
         let stages = [Stage::Dns, Stage::Connect, Stage::Tls, Stage::Metadata, Stage::Clock];
-        checks.extend(stages.map(|stage| skipped(stage.of(environment), because, found)));
+        checks.extend(stages.map(|stage| skipped(stage.of(environment), because, NOT_TRIED)));
     }
     let names = opened.iter().flat_map(|(integration, _)| Exchanges::names(config, integration));
-    checks.extend(names.map(|name| skipped(name, because, found)));
+    checks.extend(names.map(|name| skipped(name, because, NOT_TRIED)));
     checks
 }

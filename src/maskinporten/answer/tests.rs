@@ -194,11 +194,12 @@ fn maskinportens_own_examples_word_for_word() {
 
 #[test]
 fn every_documented_code_is_refused_with_its_remedy_and_an_unknown_one_passes_through() {
-    for known in crate::maskinporten::KnownError::ALL.iter().filter(|known| known.code.is_some()) {
-        let code = known.code.unwrap();
+    for code in crate::maskinporten::KnownError::all().filter_map(|known| known.code) {
         let body = format!(r#"{{"error":"invalid_grant","error_uri":"https://maskinporten.no/errors/{code}"}}"#);
         let refusal = refused(401, &body);
+        let known = refusal.known().unwrap();
         assert_eq!((refusal.code.as_ref().map(Code::as_str), refusal.remedy()), (Some(code), known.remedy));
+        assert_eq!(known.code, Some(code));
     }
     let unknown =
         refused(400, r#"{"error":"invalid_grant","error_description":"New.","error_uri":"https://maskinporten.no/errors/MP-999"}"#);

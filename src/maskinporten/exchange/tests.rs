@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::maskinporten::name_lookup::within;
 use crate::maskinporten::{Found, ProxyCredentials, ProxySettings};
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
@@ -13,6 +14,7 @@ use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Name};
+use reqwest::dns::{Name, Resolve, Resolving};
 use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -135,7 +137,7 @@ fn reason(result: Result<AccessToken, ExchangeError>) -> UnreachableReason {
 /// What one exchange brings from a server that does this; the server must have seen exactly one request.
 async fn once(then: Then) -> Result<AccessToken, ExchangeError> {
     let server = RawServer::start(then).await;
-    let result = client(&patient()).exchange(&server.environment(), &grant()).await;
+    let result = client(&patient()).exchange(&server.environment(), &grant()).await.result;
     assert_eq!((server.connections(), server.requests().await.len()), (1, 1));
     if let Err(error) = &result {
         let printed = format!("{error} {error:?}");
@@ -154,7 +156,7 @@ async fn found(then: Then) -> Found {
 #[tokio::test]
 async fn a_grant_becomes_a_token() {
     let server = RawServer::start(Then::Write(with_length("200 OK", "", TOKEN))).await;
-    let token = client(&patient()).exchange(&server.environment(), &grant()).await.unwrap();
+    let token = client(&patient()).exchange(&server.environment(), &grant()).await.result.unwrap();
     assert_eq!(token.expose_secret(), b"opaque");
     assert_eq!(token.expires_in(), Some(Duration::from_secs(119)));
 
@@ -179,7 +181,7 @@ async fn the_connection_is_kept_for_the_next_exchange() {
     let server = RawServer::start(Then::WriteAndKeep(with_length("200 OK", "", TOKEN))).await;
     let client = client(&patient());
     for _ in 0..3 {
-        client.exchange(&server.environment(), &grant()).await.unwrap();
+        client.exchange(&server.environment(), &grant()).await.result.unwrap();
     }
     assert_eq!((server.connections(), server.requests().await.len()), (1, 3));
 }
@@ -270,7 +272,7 @@ async fn a_server_that_hangs(#[case] before: Vec<u8>, #[case] stage: Stage) {
     let server = RawServer::start(Then::WriteAndHang(before)).await;
     let after = Duration::from_millis(500);
     let settings = OutboundSettings { attempt_timeout: after, ..patient() };
-    let result = client(&settings).exchange(&server.environment(), &grant()).await;
+    let result = client(&settings).exchange(&server.environment(), &grant()).await.result;
     assert_eq!(reason(result), UnreachableReason::TimedOut { stage, after });
     assert_eq!(server.requests().await.len(), 1);
 }
@@ -282,7 +284,7 @@ async fn a_server_that_takes_the_connection_but_speaks_no_tls() {
     let environment = Environment::custom("raw", &url, &url).unwrap();
     let after = Duration::from_millis(500);
     let settings = OutboundSettings { connect_timeout: after, ..patient() };
-    let result = client(&settings).exchange(&environment, &grant()).await;
+    let result = client(&settings).exchange(&environment, &grant()).await.result;
     assert_eq!(reason(result), UnreachableReason::TimedOut { stage: Stage::Connecting, after });
 }
 
@@ -292,11 +294,11 @@ async fn a_port_where_nobody_listens() {
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     drop(listener);
     let environment = Environment::custom("raw", &url, &url).unwrap();
-    let error = client(&patient()).exchange(&environment, &grant()).await.unwrap_err();
+    let error = client(&patient()).exchange(&environment, &grant()).await.result.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "No answer from {url}: no connection could be made (Connection refused (os error 111)). Check that the firewall lets this machine out, or that the proxy it must use is configured."
+            "No answer from {url}: no connection could be made (Connection refused (os error 111)). Nobody listens there, or something on the way refuses the connection."
         )
     );
 }
@@ -305,10 +307,34 @@ async fn a_port_where_nobody_listens() {
 async fn a_host_that_does_not_exist() {
     let url = "https://maskinporten.invalid/token";
     let environment = Environment::custom("raw", url, url).unwrap();
-    let reason = reason(client(&patient()).exchange(&environment, &grant()).await);
+    let reason = reason(client(&patient()).exchange(&environment, &grant()).await.result);
     // Where a proxy is set for everybody, it is the one that looks the host up.
     let behind_a_proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().any(|name| std::env::var_os(name).is_some());
     assert!(behind_a_proxy || matches!(reason, UnreachableReason::Dns(_)), "{reason:?}");
+}
+
+#[tokio::test]
+async fn a_name_look_up_that_takes_too_long_is_told_from_a_connection_that_does() {
+    let limit = Duration::from_millis(200);
+    let server = SilentDnsServer { limit };
+    let url = "https://maskinporten.invalid/token";
+    let environment = Environment::custom("raw", url, url).unwrap();
+    let proxy = Some(ProxySettings { url: "http://proxy.invalid:3128".into(), credentials: None });
+    let outbound = Outbound::new(&OutboundSettings { proxy, ..patient() }).unwrap().with_name_lookup(server);
+    let reason = reason(TokenEndpointClient { outbound }.exchange(&environment, &grant()).await.result);
+    assert_eq!(reason, UnreachableReason::TimedOut { stage: Stage::NameLookup, after: limit });
+}
+
+/// What the system's look-up looks like when nobody answers.
+struct SilentDnsServer {
+    limit: Duration,
+}
+
+impl Resolve for SilentDnsServer {
+    fn resolve(&self, _: Name) -> Resolving {
+        let limit = self.limit;
+        Box::pin(within(limit, std::future::pending::<std::io::Result<std::vec::IntoIter<SocketAddr>>>()))
+    }
 }
 
 #[tokio::test]
@@ -321,7 +347,7 @@ async fn tls_to_a_port_that_speaks_something_else() {
         let _ = stream.read(&mut [0; 1024]).await;
     });
     let environment = Environment::custom("raw", &url, &url).unwrap();
-    let reason = reason(client(&patient()).exchange(&environment, &grant()).await);
+    let reason = reason(client(&patient()).exchange(&environment, &grant()).await.result);
     assert_eq!(reason, UnreachableReason::Tls("wrong version number".into()));
 }
 
@@ -332,7 +358,7 @@ async fn through_proxy(answer: &[u8], credentials: Option<ProxyCredentials>) -> 
     let url = "https://maskinporten.invalid/token";
     let environment = Environment::custom("raw", url, url).unwrap();
     let client = client(&OutboundSettings { proxy, ..patient() });
-    let reason = reason(client.exchange(&environment, &grant()).await);
+    let reason = reason(client.exchange(&environment, &grant()).await.result);
     (reason, server.requests().await)
 }
 
@@ -360,7 +386,7 @@ async fn loopback_never_goes_through_the_proxy() {
     let server = RawServer::start(Then::Write(with_length("200 OK", "", TOKEN))).await;
     let settings =
         OutboundSettings { proxy: Some(ProxySettings { url: format!("http://{}", proxy.address), credentials: None }), ..patient() };
-    client(&settings).exchange(&server.environment(), &grant()).await.unwrap();
+    client(&settings).exchange(&server.environment(), &grant()).await.result.unwrap();
     assert_eq!(proxy.connections(), 0);
 }
 
@@ -410,7 +436,7 @@ fn start_tls_server(key: &PKey<Private>, certificate: &X509) -> Environment {
 async fn a_certificate_that_nobody_trusts() {
     let (key, certificate) = self_signed();
     let environment = start_tls_server(&key, &certificate);
-    let reason = reason(client(&patient()).exchange(&environment, &grant()).await);
+    let reason = reason(client(&patient()).exchange(&environment, &grant()).await.result);
     let UnreachableReason::Certificate(found) = reason else { panic!("{reason:?}") };
     assert!(found.contains("self-signed certificate"), "{found}");
 }
@@ -420,6 +446,38 @@ async fn a_certificate_that_the_settings_trust() {
     let (key, certificate) = self_signed();
     let environment = start_tls_server(&key, &certificate);
     let settings = OutboundSettings { ca_certificates: Some(certificate.to_pem().unwrap()), ..patient() };
-    let token = client(&settings).exchange(&environment, &grant()).await.unwrap();
+    let token = client(&settings).exchange(&environment, &grant()).await.result.unwrap();
     assert_eq!(token.expose_secret(), b"opaque");
+}
+
+/// What an answer tells of the clock, where it has this status, body and `Date`.
+async fn clock(status: &str, date: Option<&str>, body: &str) -> Option<ClockDifference> {
+    let date = date.map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
+    let server = RawServer::start(Then::Write(with_length(status, &date, body))).await;
+    client(&patient()).exchange(&server.environment(), &grant()).await.clock
+}
+
+const REFUSAL: &str = r#"{"error":"invalid_grant","error_description":"Issue time is after now"}"#;
+
+#[rstest]
+#[case("200 OK", TOKEN, true)]
+#[case("400 Bad Request", REFUSAL, true)]
+#[case("200 OK", "<html><title>Log in</title></html>", false)]
+#[case("403 Forbidden", "<html><title>Blocked</title></html>", false)]
+#[case("400 Bad Request", r#"{"fault":"a gateway's own"}"#, false)]
+#[case("200 OK", r#"{"access_token":"opaque","token_type":"MAC"}"#, false)]
+#[case("302 Found", "", false)]
+#[case("429 Too Many Requests", REFUSAL, false)]
+#[case("503 Service Unavailable", "<html><title>Sorry</title></html>", false)]
+#[tokio::test]
+async fn only_maskinportens_own_answers_tell_of_its_clock(#[case] status: &str, #[case] body: &str, #[case] own: bool) {
+    let in_a_minute = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(60));
+    let found = clock(status, Some(&in_a_minute), body).await;
+    assert_eq!(found.is_some(), own, "{found:?}");
+    // Behind, by a minute: a second and a half for the date's whole second and a slow machine.
+    let behind = |found: ClockDifference| !found.is_ahead() && found.apart(ClockDifference::from_millis(-60_000)).as_millis() < 1_500;
+    assert!(found.is_none_or(behind), "{found:?}");
+    for date in [None, Some("now"), Some("\u{f8}")] {
+        assert_eq!(clock(status, date, body).await, None);
+    }
 }

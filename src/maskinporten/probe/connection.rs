@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::route::Route;
 use super::{Probe, tunnel};
-use crate::maskinporten::error::UnreachableReason;
+use crate::maskinporten::error::{Stage, UnreachableReason};
 use crate::maskinporten::foreign_text::printable;
 
 /// What bytes go through: a socket, or TLS over one.
@@ -48,18 +48,19 @@ impl Probe {
     ///
     /// [`UnreachableReason::Dns`] when it has none, or [`UnreachableReason::TimedOut`].
     pub async fn resolve(&self, route: &Route) -> Result<Vec<SocketAddr>, UnreachableReason> {
-        let dns = |error: &io::Error| UnreachableReason::Dns(printable(&error.to_string(), 200));
-        self.in_time(async {
-            let found = lookup_host((route.first_host(), route.first_port())).await.map_err(|error| dns(&error))?;
-            let mut addresses: Vec<SocketAddr> = Vec::new();
-            for address in found {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
+        let limit = self.client.outbound.connect_timeout();
+        let found = match timeout(limit, lookup_host((route.first_host(), route.first_port()))).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(UnreachableReason::Dns(printable(&error.to_string(), 200))),
+            Err(_) => return Err(UnreachableReason::TimedOut { stage: Stage::NameLookup, after: limit }),
+        };
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for address in found {
+            if !addresses.contains(&address) {
+                addresses.push(address);
             }
-            if addresses.is_empty() { Err(UnreachableReason::Dns("it has no address".to_owned())) } else { Ok(addresses) }
-        })
-        .await
+        }
+        if addresses.is_empty() { Err(UnreachableReason::Dns("it has no address".to_owned())) } else { Ok(addresses) }
     }
 
     /// A TCP connection, and through a proxy a tunnel (`CONNECT`).
@@ -72,7 +73,7 @@ impl Probe {
             let failed = |error: &io::Error| {
                 let detail = printable(&error.to_string(), 200);
                 match &route.proxy {
-                    Some(_) => UnreachableReason::Proxy(detail),
+                    Some(_) => UnreachableReason::ProxyConnection(detail),
                     None => UnreachableReason::Connect(detail),
                 }
             };
@@ -98,7 +99,7 @@ impl Probe {
 
 /// TLS that fails on the way to the proxy is the proxy's matter.
 fn proxy_tls(reason: &UnreachableReason) -> UnreachableReason {
-    UnreachableReason::Proxy(format!("TLS with the proxy itself: {reason}"))
+    UnreachableReason::ProxyConnection(format!("TLS with the proxy itself: {reason}"))
 }
 
 /// Addresses of the kind that comes first, one after another; after a while those of the other kind beside them.

@@ -1,8 +1,6 @@
 //! The metadata document of an authorization server ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414)), and what its answer tells of
 //! the clocks.
 
-use std::time::{Duration, Instant, SystemTime};
-
 use reqwest::Url;
 use reqwest::header::DATE;
 use serde::Deserialize;
@@ -10,7 +8,7 @@ use thiserror::Error;
 
 use super::Probe;
 use crate::maskinporten::answer::title;
-use crate::maskinporten::clock::ClockDifference;
+use crate::maskinporten::clock::{ClockDifference, Moment};
 use crate::maskinporten::environment::Environment;
 use crate::maskinporten::error::{Stage, UnreachableReason};
 use crate::maskinporten::foreign_text::printable;
@@ -23,8 +21,7 @@ pub struct MetadataAnswer {
     pub url: String,
     /// The document, or what there was instead.
     pub document: Result<Metadata, UnusableMetadata>,
-    /// How far our clock is from the server's: by its `Date`, which has whole seconds, and the middle of the round trip. `None` when the
-    /// answer has none, or is a page of somebody else's.
+    /// How far our clock is from the server's, by its `Date`. `None` when the answer has none, or is a page of somebody else's.
     pub clock: Option<ClockDifference>,
 }
 
@@ -70,11 +67,12 @@ impl Probe {
         let url = environment.metadata_url().ok_or_else(|| UnreachableReason::Request("the issuer is not a URL".to_owned()))?;
         let client = self.client.outbound.client_for(&url).map_err(|error| request(&error))?;
 
-        let (sent, began) = (SystemTime::now(), Instant::now());
+        let asked = Moment::now();
         let mut response = client.get(url.clone()).send().await.map_err(|error| self.client.reason(&error, Stage::Answer))?;
-        let took = began.elapsed();
+        let answered = Moment::now();
         let status = response.status().as_u16();
-        let date = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let clock = date.and_then(|date| ClockDifference::from_date(date, asked, answered));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.client.reason(&error, Stage::Body))? {
             body.extend_from_slice(&chunk);
@@ -84,19 +82,8 @@ impl Probe {
         }
         let document = read(status, &body);
         let is_a_page = matches!(document, Err(UnusableMetadata::Html { .. }));
-        let clock = date.filter(|_| !is_a_page).map(|date| difference(sent, took, date));
-        Ok(MetadataAnswer { url: url.to_string(), document, clock })
+        Ok(MetadataAnswer { url: url.to_string(), document, clock: clock.filter(|_| !is_a_page) })
     }
-}
-
-/// A `Date` says the second in which the answer was made: on average half a second is missing.
-fn difference(sent: SystemTime, took: Duration, date: SystemTime) -> ClockDifference {
-    let (ours, theirs) = (sent + took / 2, date + Duration::from_millis(500));
-    let milliseconds = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    ClockDifference::from_millis(match ours.duration_since(theirs) {
-        Ok(ahead) => milliseconds(ahead),
-        Err(behind) => -milliseconds(behind.duration()),
-    })
 }
 
 fn read(status: u16, body: &[u8]) -> Result<Metadata, UnusableMetadata> {
@@ -149,14 +136,5 @@ mod tests {
     #[case(403, " <html><title>Denied</title>", Err(UnusableMetadata::Html { status: 403, title: Some("Denied".into()) }))]
     fn what_an_answer_is(#[case] status: u16, #[case] body: &str, #[case] expected: Result<Metadata, UnusableMetadata>) {
         assert_eq!(read(status, body.as_bytes()), expected);
-    }
-
-    #[test]
-    fn the_clocks_difference_is_taken_at_the_middle_of_the_round_trip() {
-        let at = |milliseconds| SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
-        let ours = difference(at(100_000), Duration::from_secs(2), at(40_000));
-        assert_eq!(ours, ClockDifference::from_millis(60_500));
-        let ours = difference(at(100_000), Duration::ZERO, at(160_000));
-        assert_eq!(ours, ClockDifference::from_millis(-60_500));
     }
 }
