@@ -168,8 +168,11 @@ may = [{{ integration = "krr", scopes = ["krr:global/kontaktinformasjon.read"] }
         self.address = tokens.removeprefix("http://")
 
     def said_of(self, request_id):
-        """What the log says of a request that got no token."""
-        return self.line(lambda line: request_id in line and entry(line))
+        """What the log says of a request that got no token: the line of the exchange that it began, which is there at any level, or its
+        own, which comes after that one and only at debug."""
+        own = self.line(lambda line: request_id in line and "description" in line and entry(line))
+        lines = (entry(line) for line in self.log if request_id in line)
+        return next((line for line in lines if line.get("message") == "no token"), own)
 
     def halt(self):
         self.process.send_signal(signal.SIGSTOP)
