@@ -119,6 +119,62 @@ async fn the_readmes_commands_work() {
     assert!(sent >= 7, "only {sent} curl lines were found in the README");
 }
 
+/// The commands of the README's transcript, each with what it is shown to print.
+fn transcript() -> Vec<(String, String)> {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## From nothing to a token\n").unwrap();
+    let block = section.split("```console\n").nth(1).and_then(|part| part.split("```").next()).unwrap();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => found.push((command.to_owned(), String::new())),
+            (None, Some((_, printed))) => printed.extend([line, "\n"]),
+            (None, None) => panic!("this stands before the first command: {line}"),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_readmes_transcript_from_nothing_to_a_token() {
+    let [entered, init, simulate, serve, curl] = transcript().try_into().unwrap();
+    assert!(entered.0.ends_with("cd first"), "{entered:?}");
+    let directory = tempfile::tempdir().unwrap();
+    let words = |command: &str| -> Vec<String> {
+        let command = command.split(" 2> ").next().unwrap();
+        command.strip_prefix("portvakt ").unwrap().split(' ').map(str::to_owned).collect()
+    };
+    let line = init.0.strip_prefix("API_KEY=$(").and_then(|rest| rest.strip_suffix(')')).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_portvakt"))
+        .args(words(line))
+        .current_dir(directory.path())
+        .env_remove("PORTVAKT_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), init.1);
+    let api_key = String::from_utf8(output.stdout).unwrap();
+
+    let mut arguments = words(&simulate.0);
+    arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+    let (_simulator, line) = Running::start(directory.path(), &arguments, "token endpoint");
+    let simulator = address_after(&line, "token endpoint http://");
+    let file = directory.path().join("portvakt.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("127.0.0.1:8090", &simulator);
+    let text = text.replace("\"127.0.0.1:8080\"", "\"127.0.0.1:0\"").replace("# listen = \"127.0.0.1:9464\"", "listen = \"127.0.0.1:0\"");
+    fs::write(&file, text).unwrap();
+    let (_service, line) = Running::start(directory.path(), &words(&serve.0), r#""message":"listening""#);
+    let tokens = address_after(&line, r#""tokens":"http://"#);
+
+    let line = curl.0.replace("\"X-Gravitee-Api-Key: $API_KEY\"", &format!("'X-Gravitee-Api-Key: {}'", api_key.trim()));
+    let (status, body) = Curl::parse(&line.replace("127.0.0.1:8080", &tokens)).send().await;
+    assert_eq!(status, 200, "{body}");
+    let shown: serde_json::Value = serde_json::from_str(curl.1.trim().lines().last().unwrap()).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!((names(&body), &body["scope"]), (names(&shown), &shown["scope"]));
+}
+
 #[test]
 fn the_readmes_example_of_a_configuration_file_is_accepted() {
     let readme = fs::read_to_string(project().join("README.md")).unwrap();

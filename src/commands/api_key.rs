@@ -11,16 +11,51 @@ use crate::access::{Digest, has_wrong_checksum, make_key};
 /// Longer than any door takes.
 const API_KEY_LIMIT: usize = 256;
 
+const EXAMPLES: &str = "\
+Only the digest of a key stands in portvakt.toml. Whoever has the key itself
+can ask for tokens: hand it over as you would a password.
+
+Examples:
+  portvakt api-key new                  the key, and the line for the caller
+  portvakt api-key new | head -n 1      the key alone
+  portvakt api-key hash < gateway.key   the line for a key that exists";
+
+const NEW_EXAMPLES: &str = "\
+stdout: the key (pv_ and 49 characters, the last six a checksum), then the line
+for the caller's `keys`.
+
+Examples:
+  portvakt api-key new
+  portvakt api-key new | head -n 1 > gateway.key";
+
+const HASH_EXAMPLES: &str = "\
+The key is read from stdin, for others can see a command line. One trailing
+line break is dropped.
+
+Examples:
+  portvakt api-key hash < gateway.key
+  portvakt api-key hash                 type or paste it, then Enter and Ctrl-D";
+
+/// Make API keys for callers, and their digests for portvakt.toml
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Make a key: it is shown once, with the line for the configuration file
+enum Command {
+    /// Make a key: it is shown once, with the line for portvakt.toml
+    #[command(after_help = NEW_EXAMPLES)]
     New,
-    /// Read a key from stdin, and print the line for the configuration file
+    /// Read a key from stdin, and print the line for portvakt.toml
+    #[command(after_help = HASH_EXAMPLES)]
     Hash,
 }
 
-pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    match command {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match arguments.command {
         Command::New => new(),
         Command::Hash => hash(),
     }

@@ -18,17 +18,28 @@ use crate::tokens::{self, Details, IntegrationId, IntegrationSettings};
 pub(super) fn clients(config: &Config) -> Result<Vec<Client>, ConfigError> {
     let (mut clients, mut mistakes) = (Vec::with_capacity(config.integrations.len()), Vec::new());
     for integration in &config.integrations {
-        let opened = signing_key(&integration.key.source, SystemTime::now()).map_err(|error| error.to_string());
-        match opened.and_then(|key| client(integration, key).map_err(|error| error.to_string())) {
+        match open(config, integration) {
             Ok(client) => clients.push(client),
-            Err(error) => mistakes.push(config.mistake(
-                integration.key.place,
-                &format!("the key of integration `{}` cannot be used: {error}", integration.name),
-                &format!("the key is in {}", files(&integration.key.source)),
-            )),
+            Err(mistake) => mistakes.push(mistake),
         }
     }
     if mistakes.is_empty() { Ok(clients) } else { Err(mistakes.into()) }
+}
+
+/// One integration's client with its key opened: the other integrations' keys are not looked at.
+pub(super) fn client_of(config: &Config, integration: &config::Integration) -> Result<Client, ConfigError> {
+    open(config, integration).map_err(|mistake| vec![mistake].into())
+}
+
+fn open(config: &Config, integration: &config::Integration) -> Result<Client, Mistake> {
+    let opened = signing_key(&integration.key.source, SystemTime::now()).map_err(|error| error.to_string());
+    opened.and_then(|key| client(integration, key).map_err(|error| error.to_string())).map_err(|error| {
+        config.mistake(
+            integration.key.place,
+            &format!("the key of integration `{}` cannot be used: {error}", integration.name),
+            &format!("the key is in {}", files(&integration.key.source)),
+        )
+    })
 }
 
 pub(super) fn signing_key(source: &KeySource, now: SystemTime) -> Result<SigningKey, KeyError> {

@@ -4,21 +4,28 @@ mod api_key;
 mod assembly;
 mod banner;
 mod check;
+mod completions;
 mod demo;
 mod expiry;
 mod gravitee;
+mod health;
+mod init;
+mod keygen;
+mod man;
+mod new_files;
 mod serve;
 mod service;
 mod signals;
 mod simulate;
 mod start_error;
+mod token;
 
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Colours, ConfigError};
 use crate::telemetry::{LogFormat, start_logging};
@@ -26,37 +33,51 @@ use crate::telemetry::{LogFormat, start_logging};
 /// What is logged: a level, or `target=level` pairs. Where it is not set, the command's own default.
 const LOG_FILTER: &str = "PORTVAKT_LOG";
 
-/// The token service that stands between your gateways and services, and Maskinporten.
+/// The token service that stands between your gateways and services, and Maskinporten
 #[derive(Debug, Parser)]
-#[command(name = "portvakt", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "portvakt", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// What log lines look like: text on a terminal and json elsewhere, unless said here
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    /// Log lines as text or json [default: text on a terminal]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     log_format: Option<LogFormat>,
 }
+
+const EXAMPLES: &str = "\
+Exit codes: 0 fine, 1 it did not work, 2 wrong usage or configuration. Results
+go to stdout, all else to stderr. PORTVAKT_LOG filters the log: a level, or
+portvakt=debug,hyper=info. NO_COLOR turns colours off.
+
+To begin with:
+  portvakt demo --once      see it at work, with nothing to set up
+  portvakt init             make a portvakt.toml from answers to some questions
+  portvakt serve            run the service with it";
 
 /// Where the operator's file is.
 #[derive(Debug, Args)]
 struct ConfigArgument {
     /// The configuration file
-    #[arg(long, env = "PORTVAKT_CONFIG", value_name = "FILE", default_value = "portvakt.toml")]
+    #[arg(long, env = "PORTVAKT_CONFIG", hide_env_values = true, value_name = "FILE", default_value = "portvakt.toml")]
     config: PathBuf,
 }
 
+/// In the order in which an operator comes to need them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service
     Serve(serve::Arguments),
     Demo(demo::Arguments),
-    Check(check::Arguments),
     Simulate(simulate::Arguments),
+    Init(init::Arguments),
+    Check(check::Arguments),
+    Keygen(keygen::Arguments),
+    ApiKey(api_key::Arguments),
     Gravitee(gravitee::Arguments),
-    /// Make API keys, and their digests for the configuration file
-    #[command(subcommand)]
-    ApiKey(api_key::Command),
+    Token(token::Arguments),
+    Health(health::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -65,7 +86,9 @@ impl Command {
         match self {
             // What they show is on stdout already, failures among it.
             Self::Demo(_) | Self::Check(_) => Some("error"),
-            Self::Serve(_) | Self::Simulate(_) | Self::Gravitee(_) | Self::ApiKey(_) => None,
+            // What signs is not news to who asks for one token.
+            Self::Token(_) => Some("warn"),
+            _ => None,
         }
     }
 }
@@ -110,9 +133,24 @@ fn say(text: impl Display) {
 
 /// One line on stdout: a result. `println!` would panic where nobody reads it.
 fn print(line: &str) -> Result<(), Failure> {
+    print_bytes(&[line.as_bytes(), b"\n"].concat())
+}
+
+/// A whole result on stdout.
+fn print_bytes(result: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    let written = stdout.write_all(result).and_then(|()| stdout.flush());
     written.map_err(|error| Failure::failed(format_args!("the result could not be written to stdout: {error}")))
+}
+
+/// A text as TOML has it, in quotes.
+fn toml_text(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// The whole command line's definition, for what is generated from it.
+fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the command line and does what it says.
@@ -128,8 +166,14 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::ApiKey(arguments) => api_key::run(&arguments),
         Command::Gravitee(arguments) => gravitee::run(&arguments),
-        Command::ApiKey(command) => api_key::run(&command),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     })
 }
 

@@ -8,7 +8,19 @@ use super::start_error::StartError;
 use super::{ConfigArgument, Failure};
 use crate::config::Config;
 
+const EXAMPLES: &str = "\
+Two listeners: `server.listen` hands out tokens, `management.listen` has health
+and metrics. SIGTERM and SIGINT finish what is in progress; a second one ends
+it at once. All mistakes of the file are reported in one go.
+
+Examples:
+  portvakt serve
+  portvakt serve --config /etc/portvakt/portvakt.toml --log-format json
+  PORTVAKT_LOG=debug portvakt serve     a line for each request without a token";
+
+/// Run the service
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,

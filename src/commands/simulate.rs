@@ -9,20 +9,29 @@ use super::Failure;
 use super::signals::Signals;
 use crate::simulator::{ClientSettings, Settings, Simulator, StartError};
 
-/// Run a Maskinporten to develop and test against.
-///
-/// It verifies grants by every rule that Digdir documents, and answers with signed tokens that open no real door, or with
-/// Maskinporten's errors. Faults are injected, and counters read, at its control endpoint, /_simulator.
+const EXAMPLES: &str = "\
+It verifies grants by every rule that Digdir documents, and answers with signed
+tokens that open no real door, or with Maskinporten's errors. Faults are
+injected, and counters read, at its control endpoint, /_simulator.
+
+Examples:
+  portvakt simulate --clients deploy/quickstart/clients.toml
+  F='{\"kind\":\"error\",\"code\":\"MP-121\",\"times\":1}'
+  curl -X PUT -d \"$F\" http://127.0.0.1:8090/_simulator/fault
+  curl -s http://127.0.0.1:8090/_simulator/counters";
+
+/// Run a Maskinporten to develop and test against
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090", help_heading = "Where it is reached")]
     listen: SocketAddr,
     /// The clients that it knows, as in deploy/quickstart/clients.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Whom it knows")]
     clients: PathBuf,
-    /// The issuer, to the slash, when others reach it by another name than the address [default: http://ADDRESS/]
-    #[arg(long, value_name = "URL")]
+    /// The issuer, to the slash, when others reach it by another name [default: http://ADDRESS/]
+    #[arg(long, value_name = "URL", help_heading = "Where it is reached")]
     issuer: Option<String>,
 }
 

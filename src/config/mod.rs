@@ -32,6 +32,7 @@ mod values;
 pub use load::Inspection;
 pub use mistake::{Colours, ConfigError, Mistake, Place, Severity, Subject};
 pub(crate) use reader::nearest;
+pub use secret_files::{read_password_file, read_secret_file};
 
 /// All of the operator's file.
 #[derive(Debug)]

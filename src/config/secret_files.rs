@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
@@ -42,19 +42,49 @@ pub(super) fn secret(item: Item<'_>, directory: &Path, findings: &mut Findings) 
 /// A password: a secret file's contents without one trailing line break.
 pub(super) fn password(item: Item<'_>, directory: &Path, findings: &mut Findings) -> Option<SecretString> {
     let file = secret(item, directory, findings)?;
-    let contents = without_line_break(file.contents.expose_secret());
-    let shown = quotable(&file.path.display().to_string());
-    if contents.is_empty() {
-        let text = format!("`{shown}` holds a line break and nothing else");
-        findings.secret_file(Severity::Error, item.place, text, "write the password into it");
-        return None;
+    match password_in(file.contents.expose_secret()) {
+        Ok(password) => Some(password),
+        Err(Unusable { why, help }) => {
+            let text = format!("`{}` {why}", quotable(&file.path.display().to_string()));
+            findings.secret_file(Severity::Error, item.place, text, help);
+            None
+        }
     }
-    let Ok(password) = std::str::from_utf8(contents) else {
-        let text = format!("`{shown}` is not a password in UTF-8");
-        findings.secret_file(Severity::Error, item.place, text, "save it as UTF-8 text, without a byte order mark");
-        return None;
-    };
-    Some(SecretString::from(password.to_owned()))
+}
+
+fn password_in(contents: &[u8]) -> Result<SecretString, Unusable> {
+    let unusable = |why: &str, help| Unusable { why: why.to_owned(), help };
+    let contents = without_line_break(contents);
+    if contents.is_empty() {
+        return Err(unusable("holds a line break and nothing else", "write the password into it"));
+    }
+    match std::str::from_utf8(contents) {
+        Ok(password) => Ok(SecretString::from(password.to_owned())),
+        Err(_) => Err(unusable("is not a password in UTF-8", "save it as UTF-8 text, without a byte order mark")),
+    }
+}
+
+/// A file that a command is given by its name, read as one that the operator's file names.
+///
+/// # Errors
+///
+/// Why it cannot be used, in a sentence with its name.
+pub fn read_secret_file(path: &Path) -> Result<SecretBox<Vec<u8>>, String> {
+    match contents(path) {
+        Ok((contents, _)) => Ok(SecretBox::new(Box::new(contents))),
+        Err(Unusable { why, .. }) => Err(format!("cannot use `{}`: {why}", quotable(&path.display().to_string()))),
+    }
+}
+
+/// The same for a file that holds a password.
+///
+/// # Errors
+///
+/// Why it cannot be used, in a sentence with its name, and what to do.
+pub fn read_password_file(path: &Path) -> Result<SecretString, String> {
+    let contents = read_secret_file(path)?;
+    password_in(contents.expose_secret())
+        .map_err(|Unusable { why, help }| format!("`{}` {why}: {help}", quotable(&path.display().to_string())))
 }
 
 /// The contents without one line break at the end.
@@ -87,7 +117,7 @@ struct Unusable {
     help: &'static str,
 }
 
-fn contents(path: &PathBuf) -> Result<(Vec<u8>, u32), Unusable> {
+fn contents(path: &Path) -> Result<(Vec<u8>, u32), Unusable> {
     let by_system = |error: std::io::Error| {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => "correct the name (a relative one is relative to this file), or put the file there",

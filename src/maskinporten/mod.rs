@@ -74,4 +74,6 @@ pub use foreign_text::printable;
 pub use grant::{Grant, GrantRequest, InvalidGrantRequest};
 pub use outbound::{OutboundError, OutboundSettings, ProxyCredentials, ProxySettings};
 pub use scope::{InvalidScope, Scopes};
-pub use signing_key::{Choice, Expected, FileKind, Identification, KeyError, PassedOver, PassedOverBecause, SigningError, SigningKey};
+pub use signing_key::{
+    Choice, Expected, FileKind, Identification, KeyError, NewKey, PassedOver, PassedOverBecause, SigningError, SigningKey,
+};

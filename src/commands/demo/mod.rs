@@ -18,12 +18,19 @@ use self::steps::STEPS;
 use super::Failure;
 use super::signals::Signals;
 
-/// Show the service at work beside a simulated Maskinporten, with throw-away keys.
-///
-/// Makes the calls that a gateway makes for Folkeregisteret and Kontakt- og reservasjonsregisteret, shows what happens at each,
-/// and then stays up, with curl lines to try. Everything listens on loopback, on free ports. The exit code is 0 only if every
-/// call went as it should.
+const EXAMPLES: &str = "\
+Makes the calls that a gateway makes for Folkeregisteret and Kontakt- og
+reservasjonsregisteret, shows what happens at each, and then stays up, with
+curl lines to try. Everything listens on loopback, on free ports. The exit code
+is 0 only if every call went as it should.
+
+Examples:
+  portvakt demo
+  portvakt demo --once";
+
+/// Show the service at work beside a simulated Maskinporten, with throw-away keys
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// End after the calls
     #[arg(long)]

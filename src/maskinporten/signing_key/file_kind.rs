@@ -57,7 +57,7 @@ pub(super) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
 
 impl FileKind {
     /// Tells what it is.
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         let text = without_byte_order_mark(bytes).trim_ascii();
         if text.is_empty() {
             Self::Empty

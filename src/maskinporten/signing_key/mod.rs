@@ -7,9 +7,11 @@ mod error;
 mod file_kind;
 mod jwk;
 mod legacy;
+mod new_key;
 mod pairs;
 mod pem;
 mod pkcs12;
+mod public_jwk;
 
 use std::fmt;
 use std::time::SystemTime;
@@ -28,6 +30,7 @@ use super::algorithm::Algorithm;
 use super::certificate::Certificate;
 pub use error::KeyError;
 pub use file_kind::{Expected, FileKind};
+pub use new_key::NewKey;
 pub use pairs::{Choice, PassedOver, PassedOverBecause};
 
 /// A private RSA key, and how Maskinporten knows it.
@@ -217,6 +220,15 @@ impl SigningKey {
     /// file it came from.
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// The public key as a JWK on one line, under this `kid`: what is posted to Maskinporten to register the key, in square brackets.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::OpenSsl`], for no reason that lies in the key.
+    pub fn public_jwk(&self, kid: &str, algorithm: Algorithm) -> Result<String, KeyError> {
+        Ok(public_jwk::public_jwk(&self.key, kid, algorithm)?)
     }
 }
 
