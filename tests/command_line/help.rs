@@ -5,8 +5,22 @@ use rstest::rstest;
 use crate::run::{command, directory};
 
 /// All pages, by their commands' words.
-const PAGES: [&str; 13] =
-    ["", "serve", "demo", "simulate", "init", "keygen", "api-key", "api-key new", "api-key hash", "token", "health", "completions", "man"];
+const PAGES: [&str; 14] = [
+    "",
+    "serve",
+    "demo",
+    "simulate",
+    "init",
+    "keygen",
+    "api-key",
+    "api-key new",
+    "api-key hash",
+    "gravitee",
+    "token",
+    "health",
+    "completions",
+    "man",
+];
 
 fn help(page: &str, flag: &str, columns: &str) -> String {
     let mut arguments: Vec<&str> = page.split_terminator(' ').collect();

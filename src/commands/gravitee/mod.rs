@@ -21,11 +21,12 @@ const API_KEY_PROPERTY: &str = "maskinporten_api_key";
 const CLIENT_ID_PROPERTY: &str = "maskinporten_api_iss";
 
 const EXAMPLES: &str = "\
-The API key is never in it: it goes into the property maskinporten_api_key after the import.
+The API key is never in it: after the import it goes into the property
+maskinporten_api_key. `portvakt check --gravitee FILE` looks at one in use.
 
 Examples:
   portvakt gravitee freg --url http://portvakt.example.no:8080 > freg.json
-  portvakt gravitee krr --integration krr-prod --definition-version v4 > krr.json";
+  portvakt gravitee krr --integration krr-prod --definition-version v4";
 
 /// Print a register's API definition for Gravitee, filled in
 #[derive(Debug, Args)]
@@ -33,8 +34,8 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
-    /// Folkeregisteret or Kontakt- og reservasjonsregisteret
-    #[arg(value_enum, value_name = "REGISTER")]
+    /// freg (Folkeregisteret), or krr (Kontakt- og reservasjonsregisteret)
+    #[arg(value_enum, value_name = "REGISTER", hide_possible_values = true)]
     register: Register,
     /// Whose token it asks for; its environment decides between test and production [default: the only one]
     #[arg(long, value_name = "NAME")]

@@ -6,9 +6,7 @@ use serde_json::Value;
 /// A register that we have a definition for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Register {
-    /// Folkeregisteret
     Freg,
-    /// Kontakt- og reservasjonsregisteret
     Krr,
 }
 
