@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portvakt::access::{Access, CallerSettings, Digest, IntegrationNames, KeySettings, Rule};
+use portvakt::maskinporten::probe::Probe;
 use portvakt::maskinporten::{Algorithm, Client, Environment, OutboundSettings, Scopes, Setup, SigningKey, TokenEndpointClient};
 use portvakt::simulator::{self, ClientSettings, RegisteredKey, Simulator};
 use portvakt::telemetry::Metrics;
@@ -55,6 +56,7 @@ pub fn service(simulator: &Simulator) -> Service {
         max_tokens: 100_000,
         deadline: Duration::from_secs(8),
         endpoint: TokenEndpointClient::new(&OutboundSettings::default()).unwrap(),
+        probe: Probe::new(&OutboundSettings::default()).unwrap(),
     };
     let metrics = Arc::new(Metrics::new().unwrap());
     let tokens = Arc::new(TokenService::start(settings, &metrics).unwrap());

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use super::start_error::StartError;
 use crate::access::{CallerSettings, IntegrationNames, KeySettings, Parameter, Permitted, Rule};
 use crate::config::{self, Config, ConfigError, KeySource, Mistake, Place};
+use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
     Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, ScopeSetting, Scopes, Setup,
     SigningKey, TokenEndpointClient,
@@ -81,11 +82,12 @@ pub(super) fn client(integration: &config::Integration, key: SigningKey) -> Resu
     )
 }
 
-/// What grants are exchanged with, made ready for each client's environment.
-pub(super) fn token_endpoint_client(config: &Config, clients: &[Client]) -> Result<TokenEndpointClient, StartError> {
-    let made = TokenEndpointClient::new(&outbound_settings(&config.outbound)).and_then(|endpoint| {
+/// What grants are exchanged with, made ready for each client's environment, and what goes the same way to find out why that failed.
+pub(super) fn ways_out(config: &Config, clients: &[Client]) -> Result<(TokenEndpointClient, Probe), StartError> {
+    let settings = outbound_settings(&config.outbound);
+    let made = TokenEndpointClient::new(&settings).and_then(|endpoint| {
         clients.iter().try_for_each(|client| endpoint.prepare(client.environment()))?;
-        Ok(endpoint)
+        Ok((endpoint, Probe::new(&settings)?))
     });
     made.map_err(|error| match (&error, &config.outbound.ca_file) {
         (OutboundError::CaCertificates(_) | OutboundError::NoCaCertificate, Some(_)) => {
@@ -121,7 +123,12 @@ pub(super) fn outbound_mistake(config: &Config, error: &OutboundError) -> Mistak
 }
 
 /// The token service's settings. `names`: the integrations', in the file's order, as `clients` are.
-pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<str>], endpoint: TokenEndpointClient) -> tokens::Settings {
+pub(super) fn token_service(
+    config: &Config,
+    clients: Vec<Client>,
+    names: &[Arc<str>],
+    (endpoint, probe): (TokenEndpointClient, Probe),
+) -> tokens::Settings {
     let integration = |((client, integration), name): ((Client, &config::Integration), &Arc<str>)| IntegrationSettings {
         name: Arc::clone(name),
         client,
@@ -133,6 +140,7 @@ pub(super) fn token_service(config: &Config, clients: Vec<Client>, names: &[Arc<
         max_tokens: config.cache.max_tokens,
         deadline: config.outbound.deadline,
         endpoint,
+        probe,
     }
 }
 

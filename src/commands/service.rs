@@ -54,14 +54,14 @@ impl Service {
         config.callers.iter().for_each(|caller| banner::caller(caller, Timestamp::now()));
         let mut expiries = Expiries::of(config, &clients);
         expiries.say(Timestamp::now());
-        let endpoint = assembly::token_endpoint_client(config, &clients)?;
+        let ways_out = assembly::ways_out(config, &clients)?;
         let tokens_listener = Listener::bind(config.server.listen)?;
         let management_listener = Listener::bind(config.management.listen)?;
         let (tokens_address, management_address) = (tokens_listener.address()?, management_listener.address()?);
         let names: Vec<Arc<str>> = config.integrations.iter().map(|integration| integration.name.as_str().into()).collect();
         let metrics = Arc::new(Metrics::new()?);
         tell_of_certificates(&metrics, &names, &clients);
-        let settings = assembly::token_service(config, clients, &names, endpoint);
+        let settings = assembly::token_service(config, clients, &names, ways_out);
         let token_service = Arc::new(TokenService::start(settings, &metrics)?);
         let access = Access::new(assembly::callers(config, &token_service.integrations().collect::<Vec<_>>()));
         let management = Arc::new(Management::new(Arc::clone(&token_service), Arc::clone(&metrics)));

@@ -174,6 +174,11 @@ pub enum Found {
 }
 
 impl ExchangeError {
+    /// Whether it is about the certificate of whoever answered.
+    pub fn is_about_a_certificate(&self) -> bool {
+        matches!(self, Self::Unreachable(Unreachable { reason: UnreachableReason::Certificate(_), .. }))
+    }
+
     /// What the catalogue knows of it.
     pub fn known(&self) -> &'static KnownError {
         KnownError::of(match self {

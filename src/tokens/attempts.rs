@@ -11,6 +11,7 @@ use super::exchanges::{Integration, TokenError};
 use super::failures::{code, report};
 use super::request::TokenRequest;
 use super::signing::SigningPool;
+use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
     AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
     TokenEndpointClient,
@@ -22,6 +23,8 @@ use crate::telemetry::RequestResult;
 pub(super) struct Attempts {
     signing: SigningPool,
     endpoint: TokenEndpointClient,
+    /// Finds out whose certificate it was that is not trusted.
+    probe: Probe,
 }
 
 /// A token that has just come.
@@ -41,8 +44,8 @@ struct Attempt {
 }
 
 impl Attempts {
-    pub(super) fn new(signing: SigningPool, endpoint: TokenEndpointClient) -> Self {
-        Self { signing, endpoint }
+    pub(super) fn new(signing: SigningPool, endpoint: TokenEndpointClient, probe: Probe) -> Self {
+        Self { signing, endpoint, probe }
     }
 
     /// A token, or why there is none.
@@ -57,7 +60,7 @@ impl Attempts {
             Err(error) => error,
         };
         if !is_for_the_clock(&error) || !integration.clock.tells_another_time(correction, Moment::now()) {
-            return Err(failed(integration, request, error, 1));
+            return Err(self.failed(integration, request, error, 1).await);
         }
         info!(
             integration = &*integration.name,
@@ -70,7 +73,7 @@ impl Attempts {
         let Attempt { result, began, jti, .. } = self.attempt(integration, request).await?;
         match result {
             Ok(token) => Ok(granted(integration, request, Granted { token, began }, jti)),
-            Err(error) => Err(failed(integration, request, error, 2)),
+            Err(error) => Err(self.failed(integration, request, error, 2).await),
         }
     }
 
@@ -117,6 +120,18 @@ impl Attempts {
             }
         }
     }
+
+    /// Finds out why, and says it.
+    async fn failed(&self, integration: &Integration, request: &TokenRequest, error: ExchangeError, attempt: u32) -> TokenError {
+        let client = &integration.client;
+        let presented = if error.is_about_a_certificate() { self.probe.presented(client.environment()).await } else { Vec::new() };
+        let clock = integration.clock.difference(Moment::now());
+        let circumstances = Circumstances { client, scopes: request.scopes(), clock, setup: &integration.setup };
+        let diagnosis = Arc::new(Diagnosis::of(error, &circumstances).with_presented(&presented));
+        let occurrence = integration.failures.failed(request, &diagnosis, Instant::now());
+        report(occurrence, client, &integration.name, request, &diagnosis, attempt);
+        diagnosis.into()
+    }
 }
 
 fn is_for_the_clock(error: &ExchangeError) -> bool {
@@ -150,13 +165,4 @@ fn granted(integration: &Integration, request: &TokenRequest, granted: Granted, 
         over.report(&integration.name);
     }
     granted
-}
-
-fn failed(integration: &Integration, request: &TokenRequest, error: ExchangeError, attempt: u32) -> TokenError {
-    let clock = integration.clock.difference(Moment::now());
-    let circumstances = Circumstances { client: &integration.client, scopes: request.scopes(), clock, setup: &integration.setup };
-    let diagnosis = Arc::new(Diagnosis::of(error, &circumstances));
-    let occurrence = integration.failures.failed(request, &diagnosis, Instant::now());
-    report(occurrence, &integration.client, &integration.name, request, &diagnosis, attempt);
-    diagnosis.into()
 }

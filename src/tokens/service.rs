@@ -17,6 +17,7 @@ use super::renewal::Renewals;
 use super::request::{Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
+use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// What grants are exchanged with.
     pub endpoint: TokenEndpointClient,
+    /// Goes the same way, to find out why an exchange failed.
+    pub probe: Probe,
 }
 
 /// One integration.
@@ -79,7 +82,7 @@ impl TokenService {
     /// [`StartError`] when the system gives no threads.
     pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
-        let attempts = Attempts::new(SigningPool::new()?, settings.endpoint);
+        let attempts = Attempts::new(SigningPool::new()?, settings.endpoint, settings.probe);
         let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), attempts));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
         let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);

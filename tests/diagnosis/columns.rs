@@ -35,7 +35,8 @@ impl Scene {
         let by_the_answer = self.said_by_the_answer(&portvakt, expected).await;
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
-        for said in [by_the_answer, by_the_log] {
+        let by_check = self.said_by_check(&portvakt);
+        for said in [by_the_answer, by_the_log, by_check] {
             said.is_all_of(expected);
         }
     }
@@ -59,6 +60,20 @@ impl Scene {
         assert_eq!(fields, ["WARN", self.integration, self.client_id, "simulator", self.scope, &mended_by], "{line}");
         let text = [text_of(&line, "error"), text_of(&line, "remedy")].map(Option::unwrap).join(" ");
         Said { by: "the log", text, code: text_of(&line, "code").filter(|code| code != "none"), trace_id: text_of(&line, "trace_id") }
+    }
+
+    /// Beside the service that runs: the line that failed, and the one that did so first.
+    fn said_by_check(&self, portvakt: &Portvakt) -> Said {
+        let mut command = command();
+        command.args(["check", "--format", "json", "--integration", self.integration, "--config"]);
+        let output = command.arg(portvakt.directory.path().join("portvakt.toml")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let failed: Vec<&Value> = checks.iter().filter(|check| check["result"] == "failed").collect();
+        let [first, ..] = failed.as_slice() else { panic!("nothing failed: {report:#}") };
+        let text = ["found", "remedy"].map(|name| text_of(first, name).unwrap()).join(" ");
+        Said { by: "check", text, code: text_of(first, "maskinporten_code"), trace_id: text_of(first, "trace_id") }
     }
 }
 

@@ -80,12 +80,13 @@ async fn tls_where_nobody_speaks_it() {
 async fn a_certificate_of_an_unknown_ca() {
     let server = TlsServer::start("127.0.0.1", false);
     let scene = Scene::at(&format!("https://{}", server.address), server);
-    is_named(scene, Cause::UnknownCa, &["self-signed certificate", "outbound.ca_file"]).await;
+    is_named(scene, Cause::UnknownCa, &["self-signed certificate", "outbound.ca_file", "certificate of CN=A Proxy That Breaks TLS Open"])
+        .await;
 }
 
 #[rstest]
-#[case::another_hosts("127.0.0.2", false, Cause::CertificateOfAnotherHost, &["IP address mismatch"])]
-#[case::expired("127.0.0.1", true, Cause::ServerCertificateNotValid, &["certificate has expired"])]
+#[case::another_hosts("127.0.0.2", false, Cause::CertificateOfAnotherHost, &["IP address mismatch", "certificate of CN=A Proxy That Breaks TLS Open"])]
+#[case::expired("127.0.0.1", true, Cause::ServerCertificateNotValid, &["certificate has expired", "certificate of CN=A Proxy That Breaks TLS Open"])]
 #[tokio::test]
 async fn a_certificate_of_a_known_ca_that_is(
     #[case] for_address: &str,

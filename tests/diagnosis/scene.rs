@@ -30,7 +30,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn new(configuration: Configuration, server: impl Any) -> Self {
+    fn new(mut configuration: Configuration, server: impl Any) -> Self {
+        // By its full name, as check asks for it.
+        configuration.caller = format!(
+            "may = [\n  {{ integration = 'freg', scopes = ['{FREG_SCOPE}'] }},\n  {{ integration = 'krr', scopes = ['{KRR_SCOPE}'] }},\n]"
+        );
         Self { configuration, integration: "freg", client_id: FREG, scope: FREG_SCOPE, _server: Box::new(server) }
     }
 

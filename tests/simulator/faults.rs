@@ -211,6 +211,19 @@ async fn a_skewed_clock_judges_grants_and_shows_in_every_date() {
 }
 
 #[tokio::test]
+async fn a_skewed_date_judges_nothing() {
+    for seconds in [-3600, 3600] {
+        let (simulator, response) = struck_by(FaultKind::DateSkew { seconds }).await;
+        let date: SystemTime = response.headers()["date"].to_str().unwrap().parse::<actix_web::http::header::HttpDate>().unwrap().into();
+        let off = date.duration_since(SystemTime::now()).unwrap_or_else(|error| error.duration());
+        assert!(off.abs_diff(Duration::from_secs(3600)) < Duration::from_secs(20), "{seconds}: {date:?}");
+        assert_eq!(date > SystemTime::now(), seconds > 0);
+        assert_eq!(response.status(), 200);
+        assert_eq!(simulator.counters().faults, 0, "a skew is not counted as a fault");
+    }
+}
+
+#[tokio::test]
 async fn a_fault_can_be_for_one_client_one_scope_or_another_endpoint() {
     let simulator = start();
     let when = |conditions| Fault { kind: FaultKind::Empty { status: 500 }, conditions };

@@ -160,6 +160,15 @@ pub fn sha256(text: &str) -> String {
     hex::encode(openssl::sha::sha256(text.as_bytes()))
 }
 
+/// The binary. A proxy of this machine's would take what tests send to a host that does not exist.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// `portvakt serve`, until dropped.
 pub struct Portvakt {
     pub child: Child,
@@ -184,12 +193,7 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
-        // A proxy of this machine's would take what tests send to a host that does not exist.
-        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(name);
-        }
-        let mut child = command
+        let mut child = command()
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
             .env("PORTVAKT_LOG", "trace")

@@ -107,17 +107,15 @@ impl Way {
         let Some(untrusted) = &handshake.untrusted else {
             return Finding::ok(format!("{} with {presented}", handshake.protocol));
         };
-        let mut finding = self.failed(UnreachableReason::Certificate(untrusted.found.clone()));
+        let known = self.known(UnreachableReason::Certificate(untrusted.found.clone()));
+        let is_digdirs = self.environment.is_production() || self.environment.is_test();
+        let known = if known.cause == Cause::UnknownCa && is_digdirs { KnownError::of(Cause::TlsBrokenOpen) } else { known };
         let root = handshake.root().unwrap_or("nobody");
-        finding.found = format!("the server presented {presented}, and it is not trusted: {} (the chain ends at {root})", untrusted.found);
-        // Whose CA nobody knows is nobody of Digdir's.
-        let is_unknown = self.known(UnreachableReason::Certificate(untrusted.found.clone())).cause == Cause::UnknownCa;
-        if is_unknown && (self.environment.is_production() || self.environment.is_test()) {
-            finding.remedy = Some(format!(
-                "Digdir's own certificates are trusted everywhere, so this is most likely a proxy that breaks TLS open: put its CA's certificate ({root}) into a file, and name that as `ca_file` in [outbound]."
-            ));
-        }
-        finding
+        let found = format!(
+            "the server presented {presented}, and it is not trusted: {} (the chain ends at {root}). {}",
+            untrusted.found, known.meaning
+        );
+        Finding::failed(found, known.remedy)
     }
 
     async fn metadata(&self) -> Vec<Finding> {

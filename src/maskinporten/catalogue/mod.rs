@@ -93,6 +93,8 @@ pub enum Cause {
     Tls,
     /// Nobody whom we trust has issued the server's certificate.
     UnknownCa,
+    /// The same, in one of Digdir's environments.
+    TlsBrokenOpen,
     /// The server's certificate is another host's.
     CertificateOfAnotherHost,
     /// The server's certificate is not valid now.

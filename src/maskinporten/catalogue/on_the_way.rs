@@ -61,6 +61,12 @@ pub(super) const ON_THE_WAY: &[KnownError] = &[
         "If there is such a proxy, have its CA trusted (outbound.ca_file); otherwise bring this machine's CA certificates up to date.",
     ),
     staying(
+        Cause::TlsBrokenOpen,
+        Operator,
+        "Its CA is not trusted here, and Digdir's certificates are trusted everywhere: most likely a proxy on the way breaks TLS open.",
+        "Put the certificate of that proxy's CA into a file, and name it as outbound.ca_file.",
+    ),
+    staying(
         Cause::CertificateOfAnotherHost,
         Operator,
         "It is another host's: the name leads somewhere else, or something on the way answers in its place.",

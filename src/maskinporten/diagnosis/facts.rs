@@ -108,3 +108,14 @@ fn clock(circumstances: &Circumstances<'_>) -> Option<String> {
         format!("{measured}.")
     })
 }
+
+pub(super) fn presented(certificates: &[Certificate]) -> Option<String> {
+    let (server, last) = (certificates.first()?, certificates.last()?);
+    Some(format!(
+        "It is the certificate of {}, {}, issued by {}; the CA that it leads to is {}.",
+        printable(server.subject(), LONGEST_NAME),
+        server.validity(),
+        printable(server.issuer(), LONGEST_NAME),
+        printable(last.issuer(), LONGEST_NAME)
+    ))
+}

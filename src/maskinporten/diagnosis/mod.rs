@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::catalogue::{Cause, KnownError, MendedBy};
+use super::certificate::Certificate;
 use super::client::Client;
 use super::clock::ClockDifference;
 use super::error::ExchangeError;
@@ -75,6 +76,14 @@ impl Diagnosis {
         Self { error, known, facts, remedy }
     }
 
+    /// With the certificates that whoever answered presented, its own first, where the error is about them: they tell who it was, and
+    /// which CA would have to be trusted.
+    #[must_use]
+    pub fn with_presented(mut self, certificates: &[Certificate]) -> Self {
+        self.facts.extend(facts::presented(certificates));
+        self
+    }
+
     /// The error itself.
     pub fn error(&self) -> &ExchangeError {
         &self.error
@@ -122,9 +131,11 @@ impl fmt::Display for Diagnosis {
 
 impl std::error::Error for Diagnosis {}
 
-/// MP-124 means something else with a certificate.
+/// MP-124 means something else with a certificate, and a CA that nobody knows something else where Digdir should answer.
 fn sharpened(cause: Cause, client: &Client) -> Cause {
+    let environment = client.environment();
     match cause {
+        Cause::UnknownCa if environment.is_production() || environment.is_test() => Cause::TlsBrokenOpen,
         Cause::InvalidSignature if client.key().certificate().is_some() => Cause::InvalidSignatureOfCertificate,
         _ => cause,
     }

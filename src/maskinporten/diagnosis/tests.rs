@@ -130,6 +130,24 @@ fn with_a_certificate(#[case] environment: &str, #[case] key: &str, #[case] code
 }
 
 #[test]
+fn a_ca_that_nobody_knows_is_not_digdirs() {
+    let reason = UnreachableReason::Certificate("unable to get local issuer certificate".into());
+    let error = ExchangeError::Unreachable(Unreachable { token_endpoint: "https://test.maskinporten.no/token".into(), reason });
+    let presented =
+        Certificate::from_der(&openssl::x509::X509::from_pem(&std::fs::read(certs("issuing.pem")).unwrap()).unwrap().to_der().unwrap());
+    let of = |environment| diagnosis(error.clone(), &client(environment, registered_key()), FREG, None);
+    for environment in ["prod", "test", "sky-test"] {
+        assert_eq!(of(environment).known().cause, Cause::TlsBrokenOpen, "{environment}");
+    }
+    let found = of("test").with_presented(&[presented.unwrap()]).found();
+    assert!(
+        found.contains("It is the certificate of C=NO, O=Portvakt test data") && found.contains("; the CA that it leads to is C=NO"),
+        "{found}"
+    );
+    assert_eq!(of("test").with_presented(&[]).found(), of("test").found());
+}
+
+#[test]
 fn a_thumbprint_is_that_of_the_key_in_use() {
     let key = registered_key();
     let thumbprint = key.thumbprint().to_owned();

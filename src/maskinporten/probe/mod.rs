@@ -36,6 +36,8 @@ pub use self::handshake::{Handshake, Untrusted};
 pub use self::metadata::{Metadata, MetadataAnswer, UnusableMetadata};
 pub use self::route::{Route, UnusableRoute};
 
+use super::certificate::Certificate;
+use super::environment::Environment;
 use super::error::{Stage, UnreachableReason};
 use super::exchange::TokenEndpointClient;
 use super::outbound::{OutboundError, OutboundSettings, ProxySettings, x509_from_pem};
@@ -56,6 +58,19 @@ impl Probe {
     pub fn new(settings: &OutboundSettings) -> Result<Self, OutboundError> {
         let ca_certificates = settings.ca_certificates.as_deref().map(x509_from_pem).transpose()?.unwrap_or_default();
         Ok(Self { client: TokenEndpointClient::new(settings)?, proxy: settings.proxy.clone(), ca_certificates })
+    }
+
+    /// The certificates that whoever answers for this environment presents, its own first; none where the way ends before.
+    ///
+    /// An exchange that fails for a certificate does not tell whose it was.
+    pub async fn presented(&self, environment: &Environment) -> Vec<Certificate> {
+        let walk = async {
+            let route = self.route(environment).ok()?;
+            let addresses = self.resolve(&route).await.ok()?;
+            let connection = self.connect(&route, &addresses).await.ok()?;
+            Some(self.handshake(&route, connection).await.ok()?.certificates)
+        };
+        walk.await.unwrap_or_default()
     }
 
     /// Ends a step of connecting in time.
