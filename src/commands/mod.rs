@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use zeroize::Zeroizing;
 
 use crate::config::{Colours, ConfigError};
 use crate::telemetry::{LogFormat, start_logging};
@@ -133,7 +134,7 @@ fn say(text: impl Display) {
 
 /// One line on stdout: a result. `println!` would panic where nobody reads it.
 fn print(line: &str) -> Result<(), Failure> {
-    print_bytes(&[line.as_bytes(), b"\n"].concat())
+    print_bytes(&Zeroizing::new([line.as_bytes(), b"\n"].concat()))
 }
 
 /// A whole result on stdout.

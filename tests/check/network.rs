@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use portvakt::simulator::{Conditions, Endpoint, Fault, FaultKind, Stage};
+use portvakt::simulator::{Conditions, Endpoint, Fault, FaultKind, Settings, Simulator, Stage};
 use rstest::rstest;
 
 use crate::servers;
+use crate::support::simulator_settings;
 use crate::workbench::*;
 
 /// What is skipped when a step of the way ends it.
@@ -98,6 +99,31 @@ fn a_proxy_that_is_down() {
     // One that may not be used is not.
     let variables = [variables[0], ("NO_PROXY", ".invalid")];
     assert_eq!(run_with(bench.directory.path(), &["--format", "json"], &variables).names("failed"), ["dns simulator"]);
+}
+
+#[test]
+fn a_good_way_through_a_proxy_that_wants_a_password() {
+    let issuer = Some("https://maskinporten.invalid/".to_owned());
+    let simulator = Simulator::start(Settings { issuer, ..simulator_settings() }).unwrap();
+    let (tls, ca) = servers::tls_in_front_of(simulator.address(), "maskinporten.invalid");
+    let proxy = servers::proxy_to(tls, "Basic dTpodW50ZXIy"); // u:hunter2
+    let mut bench = Workbench::with(simulator);
+    bench.at("https://maskinporten.invalid");
+    bench.write("ca.pem", ca).write("proxy.pw", "hunter2");
+    bench.outbound =
+        format!("[outbound]\nca_file = \"ca.pem\"\nproxy = \"http://{proxy}\"\nproxy_user = \"u\"\nproxy_password_file = \"proxy.pw\"");
+    let report = bench.check(&[]);
+    assert_eq!((report.names("failed"), report.names("skipped")), (vec![], vec![]), "{}", report.out);
+    let lines = report.with_result("ok");
+    let line = |name: &str| lines.iter().find(|line| line.name == name).unwrap_or_else(|| panic!("{}", report.out));
+    line("connect simulator").says(&[&format!("the proxy {proxy} opened a tunnel")]);
+    line("tls simulator").says(&["TLSv1.3", "CN=maskinporten.invalid", "issued by CN=An Organisation's CA"]);
+    line(FREG_EXCHANGE).says(&["lives 119 s"]);
+    assert!(!report.out.contains("hunter2") && !report.out.contains("dTpodW50ZXIy"));
+    // With another password it is the proxy's line that fails.
+    bench.write("proxy.pw", "hunter3");
+    let report = bench.check(&[]);
+    assert_eq!(report.names("failed"), ["connect simulator"]);
 }
 
 #[test]

@@ -66,7 +66,11 @@ pub(crate) const KRR_EXCHANGE: &str = "exchange krr krr:global/kontaktinformasjo
 
 impl Workbench {
     pub(crate) fn new() -> Self {
-        let simulator = simulator();
+        Self::with(simulator())
+    }
+
+    /// With another simulator.
+    pub(crate) fn with(simulator: Simulator) -> Self {
         let environment = || "simulator".to_owned();
         let bench = Self {
             directory: tempfile::tempdir().unwrap(),

@@ -15,8 +15,8 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
-    command.args(arguments).current_dir(directory).env_remove("PORTVAKT_CONFIG").env_remove("PORTVAKT_LOG").stdin(Stdio::null());
+    let mut command = crate::support::portvakt_command();
+    command.args(arguments).current_dir(directory).stdin(Stdio::null());
     command
 }
 

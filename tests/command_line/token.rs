@@ -153,6 +153,38 @@ fn every_refusal_is_named_with_its_trace_id_and_what_mends_it() {
     }
 }
 
+#[rstest]
+#[case::ahead(60, "this machine's clock is 60 s behind Maskinporten's")]
+#[case::behind(-60, "this machine's clock is 60 s ahead of Maskinporten's")]
+fn a_clock_that_is_off_is_said_and_put_right(#[case] seconds: i64, #[case] words: &str) {
+    let simulator = simulator();
+    let directory = set_up(&simulator);
+    simulator.fault(FaultKind::ClockSkew { seconds }).unwrap();
+    let said = token(&directory, &["--integration", "freg", "--scope", FREG_SCOPE]).fine();
+    assert!(off(&said.err, words), "{}", said.err);
+    assert_eq!(said.out.matches("The grant, signed in").count(), 2, "{}", said.out);
+    assert!(value(&said.out, "clock").ends_with("set it right"), "{}", said.out);
+    // A script gets its token all the same.
+    let said = token(&directory, &["--integration", "freg", "--scope", FREG_SCOPE, "--raw"]).fine();
+    assert_eq!(claims(said.out.trim())["client_id"], FREG);
+}
+
+/// Dates have whole seconds, and the way takes time: a second less is as right.
+fn off(text: &str, words: &str) -> bool {
+    ["59 s", "60 s", "61 s"].iter().any(|seconds| text.contains(&words.replace("60 s", seconds)))
+}
+
+#[test]
+fn an_hour_is_too_much_to_be_put_right() {
+    let simulator = simulator();
+    let directory = set_up(&simulator);
+    simulator.fault(FaultKind::ClockSkew { seconds: 3600 }).unwrap();
+    let said = token(&directory, &["--integration", "freg", "--scope", FREG_SCOPE]);
+    assert_eq!(said.code, Some(1));
+    assert_eq!(simulator.counters().answered, 1);
+    assert!(said.err.contains("behind Maskinporten's"), "{}", said.err);
+}
+
 #[test]
 fn nobody_answers() {
     let simulator = simulator();

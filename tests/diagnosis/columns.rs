@@ -36,7 +36,8 @@ impl Scene {
         let by_the_log = self.said_by_the_log(&portvakt, expected);
         assert_eq!(by_the_answer.trace_id, by_the_log.trace_id);
         let by_check = self.said_by_check(&portvakt);
-        for said in [by_the_answer, by_the_log, by_check] {
+        let by_token = self.said_by_token(&portvakt, expected);
+        for said in [by_the_answer, by_the_log, by_check, by_token] {
             said.is_all_of(expected);
         }
     }
@@ -64,7 +65,7 @@ impl Scene {
 
     /// Beside the service that runs: the line that failed, and the one that did so first.
     fn said_by_check(&self, portvakt: &Portvakt) -> Said {
-        let mut command = command();
+        let mut command = portvakt_command();
         command.args(["check", "--format", "json", "--integration", self.integration, "--config"]);
         let output = command.arg(portvakt.directory.path().join("portvakt.toml")).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -74,6 +75,26 @@ impl Scene {
         let [first, ..] = failed.as_slice() else { panic!("nothing failed: {report:#}") };
         let text = ["found", "remedy"].map(|name| text_of(first, name).unwrap()).join(" ");
         Said { by: "check", text, code: text_of(first, "maskinporten_code"), trace_id: text_of(first, "trace_id") }
+    }
+
+    /// `portvakt token`, with the same file: an exchange of its own, and so a trace ID of its own.
+    fn said_by_token(&self, portvakt: &Portvakt, expected: &Expected) -> Said {
+        let output = portvakt_command()
+            .args(["token", "--integration", self.integration, "--scope", self.scope, "--config"])
+            .arg(portvakt.directory.path().join("portvakt.toml"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let whose = KnownError::of(expected.cause).mended_by;
+        assert!(text.ends_with(&format!("\nWho can: {whose}\n")), "{text}");
+        let word_after = |before: &str| {
+            let (_, rest) = text.split_once(before)?;
+            rest.split([',', ')', ' ']).next().map(str::to_owned)
+        };
+        // As in `(MP-121, trace ID …)`.
+        let code = word_after("(MP-").map(|number| format!("MP-{number}"));
+        Said { by: "token", code, trace_id: word_after("trace ID "), text }
     }
 }
 

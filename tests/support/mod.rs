@@ -160,10 +160,10 @@ pub fn sha256(text: &str) -> String {
     hex::encode(openssl::sha::sha256(text.as_bytes()))
 }
 
-/// The binary. A proxy of this machine's would take what tests send to a host that does not exist.
-pub fn command() -> Command {
+/// The binary, with nothing of this machine's settings: a proxy would take what tests send to a host that does not exist.
+pub fn portvakt_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
-    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "PORTVAKT_LOG", "PORTVAKT_CONFIG"] {
         command.env_remove(name);
     }
     command
@@ -193,7 +193,7 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        let mut child = command()
+        let mut child = portvakt_command()
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
             .env("PORTVAKT_LOG", "trace")

@@ -143,7 +143,7 @@ fn show(public_key: &str, line: Option<&str>, algorithm: Algorithm) -> Result<()
     say("\nThe public key, for Samarbeidsportalen:");
     print(&format!("[{public_key}]"))?;
     if let Some(line) = line {
-        say("\nThe integration's line in portvakt.toml:");
+        say("\nThe integration's line in portvakt.toml, which looks for a relative file name beside itself:");
         say(format_args!("  {line}"));
         if algorithm != Algorithm::default() {
             say(format_args!("  algorithm = \"{algorithm}\""));

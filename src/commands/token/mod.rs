@@ -4,14 +4,18 @@ mod members;
 mod request;
 mod shown;
 
-use std::io;
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::{Builder, Runtime};
+use zeroize::Zeroizing;
 
 use self::request::Request;
 use self::shown::{Hiding, Shown};
-use super::{ConfigArgument, Failure, assembly, print_bytes};
+use super::{ConfigArgument, Failure, assembly, print_bytes, say};
 use crate::config::{Config, Integration};
-use crate::maskinporten::{Circumstances, Client, Diagnosis, Exchanged, Grant, GrantError, TokenEndpointClient};
+use crate::maskinporten::{
+    Circumstances, Client, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, GrantError, TokenEndpointClient,
+};
 
 const EXAMPLES: &str = "\
 Makes one exchange, past the cache and the callers' rules. A person and what
@@ -47,28 +51,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
     let integration = integration(&config, arguments.request.integration.as_deref()).map_err(Failure::misused)?;
     let client = assembly::client_of(&config, integration).map_err(|error| Failure::configuration(&error))?;
-    let endpoint = assembly::token_endpoint_client(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
+    let (endpoint, _) = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
 
-    let began = Instant::now();
-    let grant = client.grant(&request.as_grant_request(), SystemTime::now()).map_err(|error| match error {
-        GrantError::Request(error) => Failure::misused(error),
-        GrantError::Signing(error) => Failure::failed(error),
-    })?;
-    let signing = began.elapsed();
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let asking = Asking { client: &client, endpoint: &endpoint, request: &request, runtime: &runtime };
+
     let hiding = if arguments.show_pid { Hiding::Nothing } else { Hiding::Persons };
     let mut shown = Shown::new(hiding, SystemTime::now());
-    if !arguments.raw {
-        shown.grant(&grant, signing);
+    let mut attempt = Attempt::make(&asking, SystemTime::now())?;
+    if let Some(clock) = attempt.clock_to_put_right() {
+        attempt.show(&mut shown, &client);
+        say(format_args!("Refused for its time: {clock}. Once more, with the time put right, as the service does. Set the clock right."));
+        attempt = Attempt::make(&asking, clock.put_right(SystemTime::now()))?;
     }
-    match exchange(&endpoint, &client, &grant).map_err(Failure::failed)? {
-        (Exchanged { result: Ok(token), .. }, _) if arguments.raw => print_bytes(&[token.expose_secret(), b"\n"].concat()),
-        (Exchanged { result: Ok(token), clock }, took) => {
-            shown.token(&token, client.environment(), clock, took);
-            print_bytes(shown.text().as_bytes())
-        }
-        (Exchanged { result: Err(error), clock }, took) => {
+    attempt.show(&mut shown, &client);
+    match attempt.exchanged {
+        Exchanged { result: Ok(token), .. } if arguments.raw => print_bytes(&Zeroizing::new([token.expose_secret(), b"\n"].concat())),
+        Exchanged { result: Ok(_), .. } => print_bytes(shown.text().as_bytes()),
+        Exchanged { result: Err(error), clock } => {
             if !arguments.raw {
-                shown.no_token(client.environment(), took);
                 print_bytes(shown.text().as_bytes())?;
             }
             let setup = assembly::setup(&config, integration);
@@ -80,12 +81,50 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// One attempt, and how long it took. A runtime of its own, for nothing else runs.
-fn exchange(endpoint: &TokenEndpointClient, client: &Client, grant: &Grant) -> io::Result<(Exchanged, Duration)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let began = Instant::now();
-    let exchanged = runtime.block_on(endpoint.exchange(client.environment(), grant));
-    Ok((exchanged, began.elapsed()))
+/// Who asks whom for what: the same in each attempt.
+struct Asking<'a> {
+    client: &'a Client,
+    endpoint: &'a TokenEndpointClient,
+    request: &'a Request,
+    runtime: &'a Runtime,
+}
+
+/// One grant, and what it brought.
+struct Attempt {
+    grant: Grant,
+    signing: Duration,
+    exchanged: Exchanged,
+    exchanging: Duration,
+}
+
+impl Attempt {
+    /// `now`: Maskinporten's time, as far as it is known.
+    fn make(asking: &Asking<'_>, now: SystemTime) -> Result<Self, Failure> {
+        let client = asking.client;
+        let began = Instant::now();
+        let grant = client.grant(&asking.request.as_grant_request(), now).map_err(|error| match error {
+            GrantError::Request(error) => Failure::misused(error),
+            GrantError::Signing(error) => Failure::failed(error),
+        })?;
+        let signing = began.elapsed();
+        let began = Instant::now();
+        let exchanged = asking.runtime.block_on(asking.endpoint.exchange(client.environment(), &grant));
+        Ok(Self { grant, signing, exchanged, exchanging: began.elapsed() })
+    }
+
+    /// What Maskinporten's clock showed, where that is why there is no token and where another attempt can mend it.
+    fn clock_to_put_right(&self) -> Option<ClockDifference> {
+        let refusal = self.exchanged.result.as_ref().err().and_then(ExchangeError::refusal)?;
+        self.exchanged.clock.filter(|clock| refusal.is_for_the_clock() && clock.correction() != ClockDifference::NONE)
+    }
+
+    fn show(&self, shown: &mut Shown, client: &Client) {
+        shown.grant(&self.grant, self.signing);
+        match &self.exchanged.result {
+            Ok(token) => shown.token(token, client.environment(), self.exchanged.clock, self.exchanging),
+            Err(_) => shown.no_token(client.environment(), self.exchanging),
+        }
+    }
 }
 
 /// The one that is named, by its name or its client ID; or the only one.
