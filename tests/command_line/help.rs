@@ -5,12 +5,13 @@ use rstest::rstest;
 use crate::run::{command, directory};
 
 /// All pages, by their commands' words.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "",
     "serve",
     "demo",
     "simulate",
     "init",
+    "check",
     "keygen",
     "api-key",
     "api-key new",

@@ -162,6 +162,9 @@ fn served(directory: TempDir, simulator: &Simulator) -> Portvakt {
         .replace("http://127.0.0.1:8090", simulator.issuer().trim_end_matches('/'));
     assert_eq!(changed.matches("127.0.0.1:0\"").count(), 2);
     fs::write(directory.path().join("portvakt.toml"), changed).unwrap();
+    // With its own ports, others that run on this machine could be in the way.
+    let report = run(directory.path(), &["check", "--offline", "--format", "json"]).fine();
+    assert!(!report.out.contains("\"warning\""), "{}", report.out);
     Portvakt::start_in(directory)
 }
 

@@ -33,31 +33,38 @@ use self::runner::Done;
 use super::{ConfigArgument, Failure};
 use crate::config::{Config, ConfigError, Inspection, nearest};
 
-/// Find out what works, what does not, and what to do about it.
-///
-/// Looks at the configuration file, keys, callers and listeners, then at the way to Maskinporten, and makes a real exchange for each
-/// token that is prefetched or that a caller may ask for. It can be run beside a service that is running.
+const EXAMPLES: &str = "\
+Looks at the configuration file, keys, callers and listeners, then at the way
+to Maskinporten, and makes a real exchange for each token that is prefetched or
+that a caller may ask for. It can be run beside a service that is running. Exit
+code: 0 when nothing failed, 1 when something did.
+
+Examples:
+  portvakt check
+  portvakt check --offline
+  portvakt check --offline --gravitee freg.json
+  portvakt check --integration freg-test --format json";
+
+/// Find out what works, what does not, and what to do about it
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code: 0 when nothing failed, 1 when something did.\n\nExamples:\n  portvakt check\n  portvakt check --offline\n  portvakt check --gravitee freg.json\n  portvakt check --integration freg-test --format json"
-)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
     /// Leave out all that needs the network
-    #[arg(long)]
+    #[arg(long, help_heading = "What to look at")]
     offline: bool,
     /// Look at this integration and its environment alone
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "What to look at")]
     integration: Option<String>,
-    /// Also look at an API definition for Gravitee: an export of the console's, v2 or v4
-    #[arg(long, value_name = "FILE")]
+    /// Also at an API definition for Gravitee: an export of the console's, v2 or v4
+    #[arg(long, value_name = "FILE", help_heading = "What to look at")]
     gravitee: Option<PathBuf>,
-    /// How the report is written
-    #[arg(long, value_enum, default_value = "text")]
+    /// The report as text, for people, or as json, for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_possible_values = true, help_heading = "The report")]
     format: Format,
     /// How long all checks together may take
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout, help_heading = "What to look at")]
     timeout: Duration,
 }
 

@@ -1,7 +1,6 @@
 //! TLS with OpenSSL itself, so that the certificates which a server presents can be seen also when they are not trusted.
 
 use std::pin::Pin;
-use std::time::SystemTime;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
@@ -43,11 +42,6 @@ impl Handshake {
     /// Who issued the last certificate that the server presented: the CA that would have to be trusted.
     pub fn root(&self) -> Option<&str> {
         self.certificates.last().map(Certificate::issuer)
-    }
-
-    /// Whether the server's certificate is valid at that moment.
-    pub fn is_valid_at(&self, now: SystemTime) -> bool {
-        self.certificate().is_none_or(|certificate| certificate.is_valid_at(now))
     }
 }
 

@@ -112,16 +112,6 @@ impl Route {
         self.proxy.as_ref().map_or(self.port, |proxy| proxy.port)
     }
 
-    /// The token endpoint's host.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The token endpoint's port.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Whether TLS is spoken with the token endpoint. If not, it is on this machine.
     pub fn is_tls(&self) -> bool {
         self.is_tls
