@@ -31,7 +31,7 @@ fn installation() -> (TempDir, PathBuf) {
         )
     };
     let text = [
-        "[server]\nlisten = \"127.0.0.1:8080\"\n\n".to_owned(),
+        "[server]\nlisten = \"127.0.0.1:0\"\n\n[management]\nlisten = \"127.0.0.1:0\"\n\n".to_owned(),
         integration("freg", FREG, "test"),
         integration("krr", KRR, "prod"),
         format!("[[caller]]\nname = \"gateway\"\nkeys = [{{ sha256 = \"{}\" }}]\n", "ab".repeat(32)),
