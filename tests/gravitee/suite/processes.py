@@ -1,8 +1,10 @@
 """The programs that take part: the gateway, Portvakt, and its simulator of Maskinporten. Each is ended with the `with` that started it."""
 
+import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -221,7 +223,12 @@ class Gateway(Program):
 
 
 def free_port():
-    """The gateway cannot say which port it was given, so it is told one that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """The gateway cannot say which port it was given, so it is told one that was free just now: below those that the kernel gives to
+    whoever asks for any, for it takes seconds until the gateway listens there."""
+    ports = list(range(20000, 32000))
+    random.shuffle(ports)
+    for port in ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")

@@ -46,8 +46,15 @@ public final class Gateway {
         System.setOut(System.err); // whatever a library prints, standard output has answers only
 
         GatewayContainer container = new GatewayContainer();
-        container.start();
-        Gateway gateway = new Gateway(container.applicationContext());
+        Gateway gateway;
+        try {
+            container.start();
+            gateway = new Gateway(container.applicationContext());
+        } catch (Exception exception) {
+            exception.printStackTrace();
+            System.exit(1); // or threads that it has started would go on, and whoever waits for the answer would wait for ever
+            return;
+        }
         answers.println("{}");
 
         BufferedReader commands = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
