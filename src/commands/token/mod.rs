@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
     let integration = integration(&config, arguments.request.integration.as_deref()).map_err(Failure::misused)?;
     let client = assembly::client_of(&config, integration).map_err(|error| Failure::configuration(&error))?;
-    let (endpoint, _) = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
+    let (endpoint, probe) = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let asking = Asking { client: &client, endpoint: &endpoint, request: &request, runtime: &runtime };
@@ -74,7 +74,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             let setup = assembly::setup(&config, integration);
             let circumstances = Circumstances { client: &client, scopes: &request.scopes, clock, setup: &setup };
-            let diagnosis = Diagnosis::of(error, &circumstances);
+            let about_a_certificate = error.is_about_a_certificate();
+            let presented = if about_a_certificate { runtime.block_on(probe.presented(client.environment())) } else { Vec::new() };
+            let diagnosis = Diagnosis::of(error, &circumstances).with_presented(&presented);
             let (found, remedy, who) = (diagnosis.found(), diagnosis.remedy(), diagnosis.mended_by());
             Err(Failure::failed(format_args!("{found}\nWhat to do: {remedy}\nWho can: {who}")))
         }
