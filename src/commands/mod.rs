@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod demo;
 mod expiry;
+mod gravitee;
 mod health;
 mod init;
 mod keygen;
@@ -73,6 +74,7 @@ enum Command {
     Check(check::Arguments),
     Keygen(keygen::Arguments),
     ApiKey(api_key::Arguments),
+    Gravitee(gravitee::Arguments),
     Token(token::Arguments),
     Health(health::Arguments),
     Completions(completions::Arguments),
@@ -168,6 +170,7 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::ApiKey(arguments) => api_key::run(&arguments),
+        Command::Gravitee(arguments) => gravitee::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::error::Problem;
-use super::parameters::Name;
+use super::parameter_name::Name;
 
 /// Heads over this, or with more fields, and targets over this are refused.
 const HEAD_LIMIT: usize = 32 * 1024;

@@ -9,6 +9,7 @@ mod error;
 mod head;
 mod listener;
 mod management;
+mod parameter_name;
 mod parameters;
 mod token;
 mod unread;

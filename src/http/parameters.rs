@@ -7,6 +7,7 @@ use actix_web::http::Uri;
 use super::absence::Absence;
 use super::error::Problem;
 use super::head::{Field, Head};
+use super::parameter_name::Name;
 use crate::maskinporten::Scopes;
 use crate::tokens::{AuthorizationDetails, Details, Private};
 
@@ -15,46 +16,6 @@ const SCOPE_LIMIT: usize = 4096;
 const RESOURCE_LIMIT: usize = 2048;
 const RESOURCES_LIMIT: usize = 8;
 const AUTHORIZATION_DETAILS_LIMIT: usize = 8192;
-
-/// A parameter of `/token`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
-    Iss,
-    Scope,
-    Resource,
-    ConsumerOrg,
-    IssOnBehalfOf,
-    AuthorizationDetails,
-    Pid,
-}
-
-impl Name {
-    /// Headers also with hyphens, for some proxies drop names with an underscore. In lower case, as the parser gives them.
-    pub(super) fn of_header(name: &str) -> Option<Self> {
-        match name {
-            "iss" => Some(Self::Iss),
-            "scope" => Some(Self::Scope),
-            "resource" => Some(Self::Resource),
-            "consumer_org" | "consumer-org" => Some(Self::ConsumerOrg),
-            "iss_onbehalfof" | "iss-onbehalfof" => Some(Self::IssOnBehalfOf),
-            "authorization_details" | "authorization-details" => Some(Self::AuthorizationDetails),
-            "pid" => Some(Self::Pid),
-            _ => None,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Iss => "iss",
-            Self::Scope => "scope",
-            Self::Resource => "resource",
-            Self::ConsumerOrg => "consumer_org",
-            Self::IssOnBehalfOf => "iss_onbehalfof",
-            Self::AuthorizationDetails => "authorization_details",
-            Self::Pid => "pid",
-        }
-    }
-}
 
 /// What a request said, checked and normalised.
 #[derive(Debug)]

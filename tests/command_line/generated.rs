@@ -6,8 +6,8 @@ use rstest::rstest;
 
 use crate::run::{directory, names, run};
 
-const COMMANDS: [&str; 12] =
-    ["serve", "demo", "simulate", "init", "check", "keygen", "api-key", "token", "health", "completions", "man", "help"];
+const COMMANDS: [&str; 13] =
+    ["serve", "demo", "simulate", "init", "check", "keygen", "api-key", "gravitee", "token", "health", "completions", "man", "help"];
 
 #[rstest]
 #[case("bash", "complete -F _portvakt")]

@@ -5,7 +5,7 @@ use rstest::rstest;
 use crate::run::{command, directory};
 
 /// All pages, by their commands' words.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "",
     "serve",
     "demo",
@@ -16,6 +16,7 @@ const PAGES: [&str; 14] = [
     "api-key",
     "api-key new",
     "api-key hash",
+    "gravitee",
     "token",
     "health",
     "completions",

@@ -59,7 +59,7 @@ fn a_registered_key_the_grant_the_answer_and_the_claims() {
     assert!(value(&said.out, "consumer").contains(r#""ID":"0192:991825827""#), "{}", said.out);
     let moment = value(&said.out, "exp");
     assert!(moment.len() > 21 && moment.as_bytes()[10] == b'T' && moment.contains("Z, in "), "{moment}");
-    assert!(value(&said.out, "access_token").ends_with("bytes; --raw prints it)"), "{}", said.out);
+    assert!(value(&said.out, "access_token").ends_with("; --raw prints it"), "{}", said.out);
     assert!(said.out.contains("The grant, signed in ") && said.out.contains("/token, in "), "{}", said.out);
     // No line holds a JWT: neither the grant nor the token can be taken from the screen.
     assert!(

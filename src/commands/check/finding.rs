@@ -13,6 +13,8 @@ pub(super) enum Stage {
     Keys,
     Callers,
     Listeners,
+    /// An API definition that was named; there is no such check otherwise.
+    Gravitee,
     Dns,
     Connect,
     Tls,
@@ -22,6 +24,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
+    /// Those of which there is always a check.
     pub(super) const ALL: [Self; 11] = [
         Self::Configuration,
         Self::Secrets,
@@ -43,6 +46,7 @@ impl Stage {
             Self::Keys => "keys",
             Self::Callers => "callers",
             Self::Listeners => "listeners",
+            Self::Gravitee => "gravitee",
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",

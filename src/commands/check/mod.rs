@@ -5,6 +5,7 @@
 
 mod callers;
 mod configuration;
+mod definition;
 mod environments;
 mod exchanges;
 mod finding;
@@ -18,6 +19,7 @@ mod runner;
 mod text;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -41,6 +43,7 @@ code: 0 when nothing failed, 1 when something did.
 Examples:
   portvakt check
   portvakt check --offline
+  portvakt check --offline --gravitee freg.json
   portvakt check --integration freg-test --format json";
 
 /// Find out what works, what does not, and what to do about it
@@ -55,6 +58,9 @@ pub(super) struct Arguments {
     /// This integration alone, by name or client ID, and its environment
     #[arg(long, value_name = "NAME", help_heading = "What to look at")]
     integration: Option<String>,
+    /// Also at an API definition for Gravitee: an export of the console's, v2 or v4
+    #[arg(long, value_name = "FILE", help_heading = "What to look at")]
+    gravitee: Option<PathBuf>,
     /// The report as text, for people, or as json, for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", hide_possible_values = true, help_heading = "The report")]
     format: Format,
@@ -118,7 +124,7 @@ fn carry_out(
     deadline: Instant,
 ) -> Result<Vec<Done>, Failure> {
     let file = arguments.config.config.display().to_string();
-    let scope = Scope { file: &file, offline: arguments.offline, integration };
+    let scope = Scope { file: &file, offline: arguments.offline, integration, gravitee: arguments.gravitee.as_deref() };
     let checks = plan::checks(inspected, &scope);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format_args!("the threads for the checks could not be started: {error}")))?;

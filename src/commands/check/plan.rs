@@ -1,6 +1,7 @@
 //! From the operator's file to the list of checks.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::assembly;
@@ -9,7 +10,7 @@ use super::exchanges::Exchanges;
 use super::finding::{Finding, Name, Stage};
 use super::keys::Opened;
 use super::runner::{Check, NOT_TRIED};
-use super::{callers, configuration, keys, listeners};
+use super::{callers, configuration, definition, keys, listeners};
 use crate::config::{Config, ConfigError, Inspection, Integration, Mistake};
 use crate::maskinporten::TokenEndpointClient;
 use crate::maskinporten::probe::Probe;
@@ -22,6 +23,8 @@ pub(super) struct Scope<'a> {
     pub(super) offline: bool,
     /// This integration alone.
     pub(super) integration: Option<&'a str>,
+    /// An API definition for Gravitee.
+    pub(super) gravitee: Option<&'a Path>,
 }
 
 /// All checks, in the order in which they are told of. Every stage has at least one.
@@ -30,6 +33,12 @@ pub(super) fn checks(inspected: Result<Inspection, ConfigError>, scope: &Scope<'
         Ok(inspection) => of_a_file(inspection, scope),
         Err(error) => (vec![configuration::unreadable(scope.file, &error)], Some(Stage::Configuration.of(scope.file))),
     };
+    if let Some(file) = scope.gravitee
+        && let Some(broken) = &broken
+        && !checks.iter().any(|check| check.name.stage == Stage::Gravitee)
+    {
+        checks.push(skipped(definition::name(file), broken, NOT_TRIED));
+    }
     for stage in Stage::ALL {
         if !checks.iter().any(|check| check.name.stage == stage) {
             let name = stage.of(scope.file);
@@ -70,6 +79,7 @@ fn of_a_file(inspection: Inspection, scope: &Scope<'_>) -> (Vec<Check>, Option<N
     }
     checks.extend(callers::checks(&config));
     checks.extend(listeners::checks(&config));
+    checks.extend(scope.gravitee.map(|file| definition::check(file, &config)));
     let mut opened = Vec::new();
     for (index, integration) in config.integrations.iter().enumerate().filter(|(_, integration)| is_wanted(&integration.name)) {
         let client = Opened::default();

@@ -74,8 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             let setup = assembly::setup(&config, integration);
             let circumstances = Circumstances { client: &client, scopes: &request.scopes, clock, setup: &setup };
-            let presented =
-                if error.is_about_a_certificate() { runtime.block_on(probe.presented(client.environment())) } else { Vec::new() };
+            let about_a_certificate = error.is_about_a_certificate();
+            let presented = if about_a_certificate { runtime.block_on(probe.presented(client.environment())) } else { Vec::new() };
             let diagnosis = Diagnosis::of(error, &circumstances).with_presented(&presented);
             let (found, remedy, who) = (diagnosis.found(), diagnosis.remedy(), diagnosis.mended_by());
             Err(Failure::failed(format_args!("{found}\nWhat to do: {remedy}\nWho can: {who}")))
