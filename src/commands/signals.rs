@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: what ends a command that stays up.
+//! SIGTERM and SIGINT: what ends a command.
 
 use std::io;
 
@@ -14,6 +14,13 @@ impl Signals {
     /// Needs a tokio runtime.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// For what takes a moment and is not to be left half done. Needs no runtime.
+    pub(super) fn passed_over() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _within = runtime.enter();
+        Self::new()
     }
 
     /// The next one's name.

@@ -9,6 +9,8 @@ use openssl::nid::Nid;
 use openssl::x509::{X509, X509KeyUsage, X509NameEntryRef, X509NameRef, X509Ref};
 use thiserror::Error;
 
+use super::foreign_text::is_order;
+
 /// What is to be known of a certificate. Plain facts, read once: nothing here checks a signature or a chain.
 ///
 /// `Display` tells it in one line, for a log.
@@ -270,7 +272,7 @@ fn one_line(name: &X509NameRef) -> String {
     entries.collect::<Vec<_>>().join(", ")
 }
 
-/// The text of a part of a name. It comes from a file and goes into logs, so control characters are replaced, and what
+/// The text of a part of a name. It comes from a file and goes into logs, so what a terminal takes for orders is replaced, and what
 /// separates the parts is escaped as RFC 4514 section 2.4 has it.
 fn entry_value(entry: &X509NameEntryRef) -> String {
     let Ok(text) = entry.data().to_string() else { return "(not text)".to_owned() };
@@ -278,7 +280,7 @@ fn entry_value(entry: &X509NameEntryRef) -> String {
     for character in text.chars() {
         match character {
             ',' | '\\' => value.extend(['\\', character]),
-            _ if character.is_control() => value.push(char::REPLACEMENT_CHARACTER),
+            _ if is_order(character) => value.push(char::REPLACEMENT_CHARACTER),
             _ => value.push(character),
         }
     }
@@ -388,8 +390,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_break_a_log_line_or_pass_for_two_parts() {
-        let line = one_line(&name(&[("CN", "A\nfake line\u{1b}[31m, O=Other")]));
-        assert_eq!(line, "CN=A\u{FFFD}fake line\u{FFFD}[31m\\, O=Other");
+        let line = one_line(&name(&[("CN", "A\nfake line\u{1b}[31m\u{202e}\u{2028}, O=Other")]));
+        assert_eq!(line, "CN=A\u{FFFD}fake line\u{FFFD}[31m\u{FFFD}\u{FFFD}\\, O=Other");
     }
 
     #[test]

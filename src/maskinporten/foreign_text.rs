@@ -31,6 +31,13 @@ pub fn printable(text: &str, limit: usize) -> String {
     cut(clean, limit)
 }
 
+/// Whether a character is an order and no text: a control character, or one of those that end a line or turn its direction, so that what
+/// stands on it reads as something else.
+pub(crate) fn is_order(character: char) -> bool {
+    let turns = matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
 const CUT_MARK: &str = "...";
 
 /// `text` is ASCII, so that its bytes are its characters.

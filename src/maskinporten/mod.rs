@@ -70,6 +70,7 @@ pub use diagnosis::{Circumstances, Diagnosis, ScopeSetting, Setup};
 pub use environment::{Environment, InvalidEnvironment};
 pub use error::{ExchangeError, Found, NotOAuth, Refusal, Stage, Unavailable, Unreachable, UnreachableReason};
 pub use exchange::{Exchanged, TokenEndpointClient};
+pub(crate) use foreign_text::is_order;
 pub use foreign_text::printable;
 pub use grant::{Grant, GrantRequest, InvalidGrantRequest};
 pub use outbound::{OutboundError, OutboundSettings, ProxyCredentials, ProxySettings};

@@ -62,15 +62,21 @@ impl Attempts {
         if !is_for_the_clock(&error) || !integration.clock.tells_another_time(correction, Moment::now()) {
             return Err(self.failed(integration, request, error, 1).await);
         }
-        info!(
-            integration = &*integration.name,
-            environment = integration.client.environment().name(),
-            scope = request.scopes().as_str(),
-            code = code(&error),
-            trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
-            "a grant was refused for its time: one more attempt, with the clock put right"
-        );
-        let Attempt { result, began, jti, .. } = self.attempt(integration, request).await?;
+        if integration.clock.one_more_line(Moment::now()) {
+            info!(
+                integration = &*integration.name,
+                environment = integration.client.environment().name(),
+                scope = request.scopes().as_str(),
+                code = code(&error),
+                trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+                "a grant was refused for its time: one more attempt, with the clock put right"
+            );
+        }
+        let first = correction;
+        let Attempt { result, began, jti, correction: second } = self.attempt(integration, request).await?;
+        if result.is_ok() || result.as_ref().is_err_and(is_for_the_clock) {
+            integration.clock.second_attempt(first, second, result.is_err(), Moment::now());
+        }
         match result {
             Ok(token) => Ok(granted(integration, request, Granted { token, began }, jti)),
             Err(error) => Err(self.failed(integration, request, error, 2).await),

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use tracing::{info, warn};
@@ -19,6 +19,10 @@ const READINGS: usize = 5;
 const MUCH: Duration = Duration::from_secs(5);
 const RIGHT_AGAIN: Duration = Duration::from_secs(4);
 
+/// Lines of the log that could come with every exchange: so many a minute, and no more.
+const MOST_LINES: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// How far our clock is from an environment's, shared by all integrations in it.
 #[derive(Debug)]
 pub(super) struct EnvironmentClock {
@@ -29,6 +33,8 @@ pub(super) struct EnvironmentClock {
     /// A grant that was put right has been refused for its time all the same.
     misleads: AtomicBool,
     readings: Mutex<Readings>,
+    /// Of grants that were refused for their time.
+    lines: Mutex<FewLines>,
 }
 
 /// A difference, and when it was so.
@@ -43,6 +49,25 @@ struct Reading {
 struct Readings {
     last: VecDeque<Reading>,
     warned_of: Option<ClockDifference>,
+    lines: FewLines,
+}
+
+/// How many lines have been written in this minute.
+#[derive(Debug, Default)]
+struct FewLines {
+    since: Option<Instant>,
+    written: u32,
+}
+
+impl FewLines {
+    /// Whether there may be one more. What happens again and again is told by its first lines.
+    fn one_more(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= MINUTE) {
+            *self = Self { since: Some(now), written: 0 };
+        }
+        self.written = self.written.saturating_add(1);
+        self.written <= MOST_LINES
+    }
 }
 
 /// What is to be said in the log.
@@ -60,6 +85,7 @@ impl EnvironmentClock {
             measured: ArcSwapOption::empty(),
             misleads: AtomicBool::new(false),
             readings: Mutex::default(),
+            lines: Mutex::default(),
         }
     }
 
@@ -90,7 +116,27 @@ impl EnvironmentClock {
         let differs = |correction: ClockDifference| correction.apart(used) >= ClockDifference::SMALLEST_PUT_RIGHT;
         if used == ClockDifference::NONE {
             self.misleads.store(false, Relaxed);
-        } else if !differs(self.correction(now)) && !self.misleads.swap(true, Relaxed) {
+        } else if !differs(self.correction(now)) {
+            self.follow_no_more(used, now);
+        }
+        differs(self.correction(now))
+    }
+
+    /// Takes in how a second attempt ended, after a grant that was put right by `first` had been refused for its time.
+    ///
+    /// A `Date` that says something else each time is known by this: the grant that was put right by the newest one is refused as well,
+    /// or the one with our clock as it is was granted, and the answer says already that this is wrong again.
+    pub(super) fn second_attempt(&self, first: ClockDifference, second: ClockDifference, was_refused_too: bool, now: Moment) {
+        if was_refused_too && second != ClockDifference::NONE {
+            self.follow_no_more(second, now);
+        } else if !was_refused_too && second == ClockDifference::NONE && self.correction(now) != ClockDifference::NONE {
+            self.follow_no_more(first, now);
+        }
+    }
+
+    /// Leaves our clock as it is, until a grant made with that is refused.
+    fn follow_no_more(&self, used: ClockDifference, now: Moment) {
+        if !self.misleads.swap(true, Relaxed) && self.one_more_line(now) {
             warn!(
                 environment = &*self.environment,
                 seconds = used.as_secs_f64(),
@@ -98,7 +144,11 @@ impl EnvironmentClock {
                 "the Date of Maskinporten's answers misleads: a grant put right by it was refused for its time"
             );
         }
-        differs(self.correction(now))
+    }
+
+    /// Whether the log may have one more line of a grant that was refused for its time.
+    pub(super) fn one_more_line(&self, now: Moment) -> bool {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).one_more(now.monotonic)
     }
 
     /// Takes a reading in.
@@ -144,7 +194,7 @@ impl Readings {
         self.last.truncate(READINGS - 1);
         self.last.push_front(reading);
         let median = self.median();
-        (median, self.news(median))
+        (median, self.news(median, reading.at))
     }
 
     fn median(&self) -> ClockDifference {
@@ -157,19 +207,19 @@ impl Readings {
         }
     }
 
-    fn news(&mut self, difference: ClockDifference) -> Option<News> {
-        match self.warned_of {
-            Some(_) if difference.magnitude() <= RIGHT_AGAIN => {
-                self.warned_of = None;
-                Some(News::RightAgain(difference))
-            }
-            Some(said) if difference.apart(said) <= MUCH && difference.is_too_large() == said.is_too_large() => None,
-            _ if difference.magnitude() <= ClockDifference::WORTH_A_WARNING => None,
-            _ => {
-                self.warned_of = Some(difference);
-                Some(News::Off(difference))
-            }
+    /// What is held back for there were too many lines is said with a later reading, if it is still so.
+    fn news(&mut self, difference: ClockDifference, at: Moment) -> Option<News> {
+        let news = match self.warned_of {
+            Some(_) if difference.magnitude() <= RIGHT_AGAIN => News::RightAgain(difference),
+            Some(said) if difference.apart(said) <= MUCH && difference.is_too_large() == said.is_too_large() => return None,
+            _ if difference.magnitude() <= ClockDifference::WORTH_A_WARNING => return None,
+            _ => News::Off(difference),
+        };
+        if !self.lines.one_more(at.monotonic) {
+            return None;
         }
+        self.warned_of = matches!(news, News::Off(_)).then_some(difference);
+        Some(news)
     }
 }
 
@@ -177,7 +227,6 @@ impl Readings {
 mod tests {
     use super::*;
     use rstest::rstest;
-    use std::time::Instant;
 
     /// What both clocks say, a test's own: `ours` and `passed` are seconds.
     #[derive(Clone, Copy)]
@@ -267,6 +316,19 @@ mod tests {
         // Without it, it is the same: so it was our clock.
         assert!(clock.tells_another_time(ClockDifference::NONE, clocks.0));
         assert_eq!(clock.time(clocks.0).1, seconds(60));
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_said_a_few_times_a_minute() {
+        let (mut readings, mut clocks) = (Readings::default(), Clocks::start());
+        let mut said =
+            |clocks: &mut Clocks, difference| readings.take_in(Reading { difference: seconds(difference), at: clocks.pass(1) }, true).1;
+        let news: Vec<_> = (0..30).filter_map(|number| said(&mut clocks, 60 * (number % 2))).collect();
+        assert_eq!(news.len(), usize::try_from(MOST_LINES).unwrap(), "{news:?}");
+        assert_eq!(news.last(), Some(&News::RightAgain(seconds(0))));
+        // It is not lost: when there may be lines again, what is so then is said.
+        clocks.pass(60);
+        assert_eq!(said(&mut clocks, 60), Some(News::Off(seconds(60))));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn certificate_for(host: &str, subject: &[(&str, &str)], days: u32, issuer: Opti
 /// TLS for this host in front of another server, to which all that comes through it is passed on. With the CA's certificate, in PEM.
 pub(crate) fn tls_in_front_of(target: SocketAddr, host: &str) -> (SocketAddr, Vec<u8>) {
     let (ca_key, ca) = certificate(&[("CN", "An Organisation's CA")], 2, None);
-    let (key, leaf) = certificate_for(host, &[("CN", host)], 2, Some((&ca_key, &ca)));
+    let (key, leaf) = certificate_for(host, &[("CN", host), ("O", "\u{202e}gnihtemos esle\u{2028}failed")], 2, Some((&ca_key, &ca)));
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_private_key(&key).unwrap();
     acceptor.set_certificate(&leaf).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use openssl::x509::X509;
 use portvakt::config::Config;
@@ -335,4 +336,28 @@ fn an_api_key_that_cannot_be_shown_is_a_failure() {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     // Nobody has seen the key that the file is about: the file would be of no use.
     assert!(names(directory.path()).is_empty());
+}
+
+/// Each time at another moment of the writing.
+#[test]
+fn interrupted_while_it_writes_it_leaves_no_half_of_its_files() {
+    for pause in 0..12 {
+        let directory = directory();
+        let arguments = ["init", "--environment", "simulator", "--client-id", FREG, "--krr", "--new-key"];
+        let mut init = command(directory.path(), &arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        while !directory.path().join("key.pem").exists() {
+            assert!(init.try_wait().unwrap().is_none(), "it ended without a key");
+        }
+        // Not waiting for anything: it is the moment that differs.
+        for spin in 0..pause * 20_000 {
+            std::hint::black_box(spin);
+        }
+        let pid = rustix::process::Pid::from_child(&init);
+        // It may have ended by now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let output = init.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(names(directory.path()), ["clients.toml", "key.pem", "key.public.jwk", "portvakt.toml"]);
+        assert!(output.stdout.starts_with(b"pv_"));
+    }
 }

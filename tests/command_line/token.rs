@@ -82,6 +82,26 @@ fn a_certificates_chain_is_shown_by_its_subjects() {
     token(&directory, &["--integration", crate::support::KRR, "--scope", KRR_SCOPE]).fine();
 }
 
+/// What a token says is its server's to choose: a person under another name, and what turns a terminal's text round.
+#[test]
+fn a_persons_number_is_hidden_wherever_the_token_has_it() {
+    let simulator = simulator();
+    let directory = set_up(&simulator);
+    let part = |json: String| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, json);
+    let claims = format!(r#"{{"sub":"{PERSON}","details":[{{"from":"no:{PERSON}"}}],"consumer":"0192:991825827","turned":"a\u202eb"}}"#);
+    let token_of = format!("{}.{}.{}", part("{}".to_owned()), part(claims), part("signature".to_owned()));
+    let body = format!(r#"{{"access_token":"{token_of}","token_type":"Bearer","expires_in":119}}"#);
+    simulator.fault(FaultKind::Status { status: 200, headers: [].into(), body }).unwrap();
+    let arguments = ["--integration", "freg", "--scope", FREG_SCOPE];
+    let said = token(&directory, &arguments).fine();
+    assert!(!said.out.contains(PERSON) && !said.out.contains('\u{202e}'), "{}", said.out);
+    assert_eq!(value(&said.out, "sub"), "[11 digits]");
+    assert_eq!(value(&said.out, "details"), r#"[{"from":"no:[11 digits]"}]"#);
+    assert_eq!(value(&said.out, "consumer"), "0192:991825827");
+    let said = token(&directory, &[&arguments[..], &["--show-pid"]].concat()).fine();
+    assert_eq!(value(&said.out, "sub"), PERSON);
+}
+
 #[test]
 fn raw_is_the_token_and_nothing_else() {
     let simulator = simulator();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use portvakt::simulator::{Fault, FaultKind, Simulator, Stage};
+use portvakt::simulator::{Conditions, Fault, FaultKind, Simulator, Stage};
 use rstest::rstest;
 
 use crate::support::*;
@@ -275,4 +275,38 @@ async fn a_date_that_is_not_the_one_that_grants_are_judged_by_does_no_harm_for_l
         assert_eq!(asking(&portvakt, number).send().await.status, 200);
     }
     assert_eq!(counted(&simulator), (11, 2));
+}
+
+/// A grant is judged by the right clock, which is ours too; what changes with each answer is its `Date`.
+#[rstest]
+#[case::two_that_differ(&[120, 0])]
+#[case::each_another(&[300, -200, 90, -400, 500])]
+#[tokio::test]
+async fn a_date_that_says_something_else_each_time_does_no_harm_for_long(#[case] dates: &[i64]) {
+    let simulator = simulator();
+    let date =
+        |seconds: i64| Fault { kind: FaultKind::DateSkew { seconds }, conditions: Conditions { times: Some(1), ..Conditions::default() } };
+    simulator.faults(dates.iter().cycle().take(60).copied().map(date).collect()).unwrap();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    let mut without_a_token = 0;
+    for number in 1..=20 {
+        without_a_token += usize::from(asking(&portvakt, number).send().await.status != 200);
+    }
+    assert!(without_a_token <= 1, "{without_a_token}");
+    let (received, refused) = counted(&simulator);
+    assert!(refused <= 2 && received <= 22, "{received} exchanges, {refused} of them refused");
+    portvakt.wait_for_log(|line| line.contains("the Date of Maskinporten's answers misleads"));
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_clock_that_never_ends_fills_no_log() {
+    let simulator = simulator();
+    simulator.faults(vec![skew(60).into(), FaultKind::Error { code: "MP-130".to_owned() }.into()]).unwrap();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    for number in 1..=30 {
+        assert_eq!(asking(&portvakt, number).send().await.status, 502);
+    }
+    assert_eq!(counted(&simulator), (60, 60), "two grants each, and no third");
+    let of_the_clock = portvakt.log().into_iter().filter(|line| line.contains("refused for its time") || line.contains("the clock is"));
+    assert!((1..=25).contains(&of_the_clock.count()));
 }

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::configuration::count;
 use super::finding::{Finding, Verdict};
 use super::runner::{Done, NOT_TRIED};
+use crate::maskinporten::is_order;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -78,5 +79,5 @@ fn style(verdict: Verdict) -> Style {
 
 /// On one line, whatever names and files hold.
 fn clean(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().map(|character| if is_order(character) { ' ' } else { character }).collect()
 }

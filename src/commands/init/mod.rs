@@ -22,6 +22,7 @@ use self::next_steps::Done;
 use self::targets::Targets;
 use super::check::key_failure;
 use super::new_files::{NewFiles, Readers};
+use super::signals::Signals;
 use super::{Failure, print, say};
 use crate::access::make_key;
 use crate::config::Config;
@@ -43,6 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// All files or none.
 fn carry_out(plan: &Plan, targets: &Targets) -> Result<(), Failure> {
+    // It takes a second at most. Ended within it, files would be left behind, and with them an API key that nobody has seen.
+    let _signals = Signals::passed_over().map_err(|error| Failure::failed(format_args!("signals cannot be passed over: {error}")))?;
     let mut files = NewFiles::default();
     let public_key = match &plan.key {
         PlannedKey::New { kid } => {

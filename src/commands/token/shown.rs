@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::members::Members;
-use crate::maskinporten::{AccessToken, Certificate, ClockDifference, Environment, Grant};
+use crate::maskinporten::{AccessToken, Certificate, ClockDifference, Environment, Grant, is_order};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,32 +98,50 @@ impl Shown {
         }
     }
 
+    fn text_of(&self, text: &str) -> String {
+        let text = printable(text);
+        if self.hiding == Hiding::Persons { without_numbers_of_persons(&text) } else { text }
+    }
+
     fn value(&self, name: &str, value: Value) -> String {
         match (name, value) {
             ("pid", _) if self.hiding == Hiding::Persons => HIDDEN.to_owned(),
-            ("authorization_details", value) if self.hiding == Hiding::Persons => format!("{}; the rest is {HIDDEN}", types(&value)),
+            ("authorization_details", value) if self.hiding == Hiding::Persons => {
+                format!("{}; the rest is {HIDDEN}", self.text_of(&types(&value)))
+            }
             ("x5c", Value::Array(chain)) => subjects(&chain),
             ("iat" | "exp" | "nbf" | "auth_time", value) => in_words(&value, self.now),
-            (_, Value::String(text)) => printable(&text),
+            (_, Value::String(text)) => self.text_of(&text),
             (_, mut value) => {
                 if self.hiding == Hiding::Persons {
                     hide_persons(&mut value);
                 }
-                printable(&value.to_string())
+                self.text_of(&value.to_string())
             }
         }
     }
 }
 
+/// A person's number need not stand in a member that is named for it: a token's `sub` may be one.
+fn without_numbers_of_persons(text: &str) -> String {
+    let is_of_a_person = |word: &str| word.len() == 11 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_between_words = |character: char| !character.is_ascii_alphanumeric();
+    let parts = text.split_inclusive(is_between_words).map(|part| {
+        let word = part.trim_end_matches(is_between_words);
+        if is_of_a_person(word) { part.replace(word, "[11 digits]") } else { part.to_owned() }
+    });
+    parts.collect()
+}
+
 /// A server's text could hold what a terminal takes for orders.
 fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
+    text.chars().map(|character| if is_order(character) { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
 fn types(authorization_details: &Value) -> String {
     let details = authorization_details.as_array().map(Vec::as_slice).unwrap_or_default();
     let types: Vec<&str> = details.iter().map(|detail| detail.get("type").and_then(Value::as_str).unwrap_or("without a type")).collect();
-    printable(&types.join(", "))
+    types.join(", ")
 }
 
 /// Members named `pid`, however deep they lie.
@@ -210,6 +228,11 @@ mod tests {
     #[case("person", json!({"name": "x", "pid": "01017012345"}), r#"{"name":"x","pid":"hidden: --show-pid shows it"}"#)]
     #[case("authorization_details", json!([{"type": "urn:altinn:consent", "from": "urn:altinn:person:identifier-no:01017012345"}]), "urn:altinn:consent; the rest is hidden: --show-pid shows it")]
     #[case("authorization_details", json!("01017012345"), "; the rest is hidden: --show-pid shows it")]
+    #[case("sub", json!("01017012345"), "[11 digits]")]
+    #[case("sub", json!(1_017_012_345_u64 + 10_000_000_000), "[11 digits]")]
+    #[case("who", json!(["no:01017012345", "0123456789ø", "0192:991825827", "010170123456", "a01017012345"]), r#"["no:[11 digits]","0123456789ø","0192:991825827","010170123456","a01017012345"]"#)]
+    #[case("authorization_details", json!([{"type": "01017012345"}]), "[11 digits]; the rest is hidden: --show-pid shows it")]
+    #[case("iss", json!("a\u{202e}b\u{2028}c"), "a\u{FFFD}b\u{FFFD}c")]
     #[case("iss", json!("https://x/\u{1b}[31m\u{9b}"), "https://x/\u{FFFD}[31m\u{FFFD}")]
     #[case("x5c", json!(["AAAA", 1]), "2 certificates: not a certificate; not a certificate")]
     fn what_is_hidden(#[case] name: &str, #[case] value: Value, #[case] expected: &str) {
