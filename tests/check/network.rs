@@ -36,7 +36,7 @@ fn a_host_that_has_no_address() {
 fn a_port_where_nobody_listens() {
     let mut bench = Workbench::new();
     bench.at(&format!("http://{}", servers::closed()));
-    ends_at(&bench, "connect", &["refused", "firewall"]);
+    ends_at(&bench, "connect", &["refused", "on this machine", "portvakt simulate"]);
 }
 
 #[test]

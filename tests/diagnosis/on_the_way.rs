@@ -52,7 +52,7 @@ async fn an_answer_that_hangs(#[case] at: Stage, #[case] facts: &'static [&'stat
 #[tokio::test]
 async fn a_port_that_is_closed() {
     let scene = Scene::at(&format!("http://{}", closed_port()), ());
-    is_named(scene, Cause::Connection, &["no connection could be made (Connection refused"]).await;
+    is_named(scene, Cause::ConnectionToThisMachine, &["no connection could be made (Connection refused"]).await;
 }
 
 #[tokio::test]

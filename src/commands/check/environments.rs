@@ -108,8 +108,6 @@ impl Way {
             return Finding::ok(format!("{} with {presented}", handshake.protocol));
         };
         let known = self.known(UnreachableReason::Certificate(untrusted.found.clone()));
-        let is_digdirs = self.environment.is_production() || self.environment.is_test();
-        let known = if known.cause == Cause::UnknownCa && is_digdirs { KnownError::of(Cause::TlsBrokenOpen) } else { known };
         let root = handshake.root().unwrap_or("nobody");
         let found = format!(
             "the server presented {presented}, and it is not trusted: {} (the chain ends at {root}). {}",
@@ -182,16 +180,17 @@ impl Way {
 
     fn known(&self, reason: UnreachableReason) -> &'static KnownError {
         let token_endpoint = self.environment.token_endpoint().to_owned();
-        ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known()
+        let known = ExchangeError::Unreachable(Unreachable { token_endpoint, reason }).known();
+        KnownError::of(known.cause.in_environment(&self.environment))
     }
 }
 
 fn unusable(error: &UnusableMetadata) -> Finding {
     match error {
-        UnusableMetadata::Html { .. } => {
-            let known = KnownError::of(Cause::Page);
-            Finding::failed(format!("{error}. {}", known.meaning), known.remedy)
-        }
+        UnusableMetadata::Html { .. } => Finding::failed(
+            format!("{error}. {}", KnownError::of(Cause::Page).meaning),
+            "Check the environment's issuer, for the document is where RFC 8414 has it for that issuer, and have the proxy or firewall on the way let this machine through. Tokens can be had without it.",
+        ),
         UnusableMetadata::Status(_) | UnusableMetadata::NotMetadata => Finding::failed(
             error.to_string(),
             "Check the environment's issuer, to the slash: the document is where RFC 8414 has it for that issuer. Tokens can be had without it.",

@@ -9,6 +9,8 @@ mod refusals;
 
 pub use code::Code;
 
+use super::environment::Environment;
+
 /// What is known of a failure, whoever it strikes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KnownError {
@@ -87,6 +89,8 @@ pub enum Cause {
     NameLookupTimedOut,
     /// No TCP connection.
     Connection,
+    /// No TCP connection to this very machine.
+    ConnectionToThisMachine,
     /// TCP, a proxy's tunnel and TLS took too long together.
     ConnectionTimedOut,
     /// No TLS, for another reason than the certificate.
@@ -157,6 +161,19 @@ pub enum LookAt {
     Scopes,
     /// The client's page in Samarbeidsportalen.
     ClientPage,
+}
+
+impl Cause {
+    /// What it is where the environment is known: a CA that nobody knows is something else where Digdir should answer, and a connection
+    /// that is refused something else where no firewall and no proxy comes between.
+    #[must_use]
+    pub fn in_environment(self, environment: &Environment) -> Self {
+        match self {
+            Self::UnknownCa if environment.is_production() || environment.is_test() => Self::TlsBrokenOpen,
+            Self::Connection if environment.is_loopback() => Self::ConnectionToThisMachine,
+            _ => self,
+        }
+    }
 }
 
 impl KnownError {

@@ -43,6 +43,12 @@ pub(super) const ON_THE_WAY: &[KnownError] = &[
     ),
     passing(Cause::Connection, Operator, "Nobody listens there, or something on the way refuses the connection.", LET_US_OUT),
     passing(
+        Cause::ConnectionToThisMachine,
+        Operator,
+        "Nobody listens there, on this machine.",
+        "Start what should answer there (a simulator: portvakt simulate), or correct the port in the environment's token_endpoint.",
+    ),
+    passing(
         Cause::ConnectionTimedOut,
         Operator,
         "Nothing comes back: something on the way, most often a firewall, drops what is sent.",

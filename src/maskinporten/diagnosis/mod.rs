@@ -131,13 +131,11 @@ impl fmt::Display for Diagnosis {
 
 impl std::error::Error for Diagnosis {}
 
-/// MP-124 means something else with a certificate, and a CA that nobody knows something else where Digdir should answer.
+/// MP-124 means something else with a certificate.
 fn sharpened(cause: Cause, client: &Client) -> Cause {
-    let environment = client.environment();
-    match cause {
-        Cause::UnknownCa if environment.is_production() || environment.is_test() => Cause::TlsBrokenOpen,
+    match cause.in_environment(client.environment()) {
         Cause::InvalidSignature if client.key().certificate().is_some() => Cause::InvalidSignatureOfCertificate,
-        _ => cause,
+        cause => cause,
     }
 }
 
