@@ -279,7 +279,7 @@ async fn a_date_that_is_not_the_one_that_grants_are_judged_by_does_no_harm_for_l
 
 /// A grant is judged by the right clock, which is ours too; what changes with each answer is its `Date`.
 #[rstest]
-#[case::two_that_differ(&[120, 0])]
+#[case::two_that_differ(&[120, 1])]
 #[case::each_another(&[300, -200, 90, -400, 500])]
 #[tokio::test]
 async fn a_date_that_says_something_else_each_time_does_no_harm_for_long(#[case] dates: &[i64]) {
