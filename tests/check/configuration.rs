@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use rstest::rstest;
 
@@ -70,6 +71,16 @@ fn a_file_that_is_not_there() {
     let skipped: Vec<String> = STAGES[1..].iter().map(|stage| format!("{stage} elsewhere.toml")).collect();
     let skipped: Vec<&str> = skipped.iter().map(String::as_str).collect();
     report.fails("configuration elsewhere.toml", &["elsewhere.toml", "No such file", "--config FILE"], &skipped);
+}
+
+#[test]
+fn a_file_that_never_comes_is_waited_for_until_the_time_is_up() {
+    let bench = Workbench::new();
+    assert!(Command::new("mkfifo").arg(bench.path("pipe.toml")).status().unwrap().success());
+    let report = run_in(bench.directory.path(), &["--format", "json", "--timeout", "1s", "--config", "pipe.toml"]);
+    let skipped: Vec<String> = STAGES[1..].iter().map(|stage| format!("{stage} pipe.toml")).collect();
+    let skipped: Vec<&str> = skipped.iter().map(String::as_str).collect();
+    report.fails("configuration pipe.toml", &["took longer than 1000 ms"], &skipped);
 }
 
 #[rstest]

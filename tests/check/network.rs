@@ -150,7 +150,7 @@ fn at_metadata(kind: FaultKind) -> Fault {
     &["the issuer is https://other.example.no", "issuer = \"https://other.example.no\" in [environment.simulator]", "MP-110"]
 )]
 #[case::no_json(FaultKind::Empty { status: 200 }, &["not JSON with issuer", "RFC 8414"])]
-#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "comes from something on the way", "token_endpoint"])]
+#[case::a_proxys_page(FaultKind::Html { status: 403 }, &["HTML page with the title 'Bad gateway'", "comes from something on the way", "the environment's issuer"])]
 #[case::a_hang(FaultKind::Hang { at: Stage::BeforeHeaders }, &["took longer than 1500 ms"])]
 fn metadata(#[case] kind: FaultKind, #[case] words: &[&str]) {
     let mut bench = Workbench::new();

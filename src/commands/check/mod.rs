@@ -19,7 +19,9 @@ mod runner;
 mod text;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -88,7 +90,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let began = Instant::now();
-    let inspected = Config::inspect(&arguments.config.config);
+    let inspected = inspect(&arguments.config.config, arguments.timeout);
     let wanted = match (&arguments.integration, &inspected) {
         (Some(wanted), Ok(inspection)) => Some(known(wanted, inspection)?),
         (wanted, _) => wanted.clone(),
@@ -100,6 +102,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     written.map_err(|error| Failure::failed(format_args!("the report could not be written to stdout: {error}")))?;
     // The report has said what failed.
     if result == Verdict::Failed { Err(Failure::Failed) } else { Ok(()) }
+}
+
+/// Reads the file on a thread of its own: a pipe that nobody writes into would be waited for without end.
+fn inspect(path: &Path, timeout: Duration) -> Result<Inspection, ConfigError> {
+    let (send, inspected) = mpsc::channel();
+    let file = path.to_owned();
+    thread::spawn(move || {
+        // Nobody receives once the time is up.
+        let _ = send.send(Config::inspect(&file));
+    });
+    inspected.recv_timeout(timeout).unwrap_or_else(|_| {
+        let error = io::Error::new(io::ErrorKind::TimedOut, format!("reading it took longer than {} ms", timeout.as_millis()));
+        Err(ConfigError::Unreadable { path: path.to_owned(), error })
+    })
 }
 
 /// The name of the integration that is meant, by its name or its client ID as `iss` may have either; as far as the file can be read.
