@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::HttpRequest;
+use actix_http::Request;
 use actix_web::http::header::HeaderValue;
 use tracing::field::display;
 use tracing::{Level, Span, debug, enabled, error, error_span};
@@ -48,7 +48,7 @@ impl Doors {
 
     /// Says in the log why a request got no token, so that its answer's `X-Request-Id` leads somewhere: at debug, for anybody can send
     /// such requests. A defect of ours is told as an error.
-    pub(super) fn report(&self, request: &HttpRequest, id: &HeaderValue, who: &Asked, problem: &Problem) {
+    pub(super) fn report(&self, request: &Request, id: &HeaderValue, who: &Asked, problem: &Problem) {
         if !problem.is_defect() && !enabled!(Level::DEBUG) {
             return; // and nobody pays for a span that nothing is said in
         }

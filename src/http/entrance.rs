@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_http::Request;
+use actix_web::HttpResponse;
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::doors::Doors;
 use super::error::Problem;
@@ -17,10 +18,10 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Takes a request in, leads it to its door, and its answer out.
 #[expect(clippy::redundant_allocation, reason = "a count of each thread's own beside the one that all threads share")]
-pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(super) async fn enter(doors: Rc<Arc<Doors>>, mut request: Request) -> HttpResponse {
+    let mut payload = request.take_payload();
     let head = Head::of(&request);
     let id = head.request_id();
-    let mut payload = payload.into_inner();
     let response = match request.path() {
         "/token" => token::answer(&doors, &request, &head, &mut payload, &id).await,
         _ => Problem::UnknownPath.answer(),
@@ -29,7 +30,7 @@ pub(super) async fn enter(doors: Rc<Arc<Doors>>, request: HttpRequest, payload: 
 }
 
 /// What every answer has, of either listener: it can be told from others, and nobody keeps it.
-pub(super) fn marked(request: &HttpRequest, mut response: HttpResponse, id: HeaderValue) -> HttpResponse {
+pub(super) fn marked(request: &Request, mut response: HttpResponse, id: HeaderValue) -> HttpResponse {
     if request.head().upgrade() {
         // Java's client asks for HTTP/2 so. actix would echo the wish, and end the connection without a word.
         response.head_mut().set_connection_type(ConnectionType::Close);

@@ -2,7 +2,7 @@
 //!
 //! Names are told apart here and nowhere else: who looks for a field compares a tag, and no text.
 
-use actix_web::HttpRequest;
+use actix_http::Request;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 use bytes::Bytes;
@@ -55,11 +55,11 @@ impl Field {
 
 impl<'a> Head<'a> {
     /// Reads it, whatever it is.
-    pub(super) fn of(request: &'a HttpRequest) -> Self {
+    pub(super) fn of(request: &'a Request) -> Self {
         // The method, two spaces, the version and a line break around the target, and an empty line at the end.
         let around_target = request.method().as_str().len() + " HTTP/1.1\r\n".len() + 1 + "\r\n".len();
         let mut head = Self { known: SmallVec::new(), size: around_target, fields: 0 };
-        for (name, value) in request.headers() {
+        for (name, value) in request.head().headers() {
             // A colon, a space, a line break.
             head.size += name.as_str().len() + value.len() + 4;
             head.fields += 1;
@@ -102,7 +102,7 @@ fn target_length(target: &Uri) -> usize {
 }
 
 /// Refuses other methods than these.
-pub(super) fn check_method(request: &HttpRequest, allowed: &[Method], allow: &'static str) -> Result<(), Problem> {
+pub(super) fn check_method(request: &Request, allowed: &[Method], allow: &'static str) -> Result<(), Problem> {
     if allowed.contains(request.method()) { Ok(()) } else { Err(Problem::MethodNotAllowed { allow }) }
 }
 

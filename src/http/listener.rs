@@ -1,13 +1,16 @@
 //! The listeners: one that hands out tokens, and one for management.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_http::Request;
+use actix_web::HttpServer;
+use actix_web::dev::{Server, fn_factory, fn_service};
 use thiserror::Error;
 
 use super::doors::Doors;
@@ -79,9 +82,16 @@ impl Listener {
         let server = HttpServer::new(move || {
             // Counted within the thread from here on: a count that all threads share would be fought over with every request.
             let doors = Rc::new(Arc::clone(&doors));
-            // One entrance instead of actix's router: every answer, for an unknown path too, is made in one place.
-            App::new()
-                .default_service(web::to(move |request: HttpRequest, payload: web::Payload| enter(Rc::clone(&doors), request, payload)))
+            // No actix App around it: every answer, for an unknown path too, is made in one place, and what an App prepares for each
+            // request (routes, extensions, boxed services) would be a twentieth of what a cached token costs.
+            fn_factory(move || {
+                let doors = Rc::clone(&doors);
+                let entrance = fn_service(move |request: Request| {
+                    let doors = Rc::clone(&doors);
+                    async move { Ok::<_, Infallible>(enter(doors, request).await) }
+                });
+                ready(Ok::<_, Infallible>(entrance))
+            })
         });
         Ok(server.keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
     }
@@ -94,10 +104,14 @@ impl Listener {
     pub fn serve_management(self, management: Arc<Management>) -> io::Result<Server> {
         let server = HttpServer::new(move || {
             let management = Arc::clone(&management);
-            App::new().default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
-                let answer = holding(manage(&management, &request), payload.into_inner());
-                async { answer }
-            }))
+            fn_factory(move || {
+                let management = Arc::clone(&management);
+                let entrance = fn_service(move |mut request: Request| {
+                    let payload = request.take_payload();
+                    ready(Ok::<_, Infallible>(holding(manage(&management, &request), payload)))
+                });
+                ready(Ok::<_, Infallible>(entrance))
+            })
         });
         Ok(server.workers(1).keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(1).listen(self.0)?.run())
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use actix_http::Request;
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
 
 use super::entrance::marked;
 use super::error::Problem;
@@ -35,13 +36,13 @@ impl Management {
 }
 
 /// Answers the operator's questions.
-pub(super) fn manage(management: &Management, request: &HttpRequest) -> HttpResponse {
+pub(super) fn manage(management: &Management, request: &Request) -> HttpResponse {
     let head = Head::of(request);
     let response = answer(management, request, &head).unwrap_or_else(|problem| problem.answer());
     marked(request, response, head.request_id())
 }
 
-fn answer(management: &Management, request: &HttpRequest, head: &Head<'_>) -> Result<HttpResponse, Problem> {
+fn answer(management: &Management, request: &Request, head: &Head<'_>) -> Result<HttpResponse, Problem> {
     let get = || check_method(request, &[Method::GET], "GET").and_then(|()| head.check(request.uri()));
     match request.path() {
         "/health/live" => get().map(|()| text(StatusCode::OK, "alive\n")),

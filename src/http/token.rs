@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use actix_http::Request;
+use actix_web::HttpResponse;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_core::Stream;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -28,7 +29,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// The answer to a request to `/token`, whatever it is.
 pub(super) async fn answer<'a>(
     doors: &Doors,
-    request: &'a HttpRequest,
+    request: &'a Request,
     head: &Head<'a>,
     payload: &mut Payload,
     id: &HeaderValue,
@@ -50,7 +51,7 @@ pub(super) async fn answer<'a>(
 /// What it says here is the order in which contract and error table have it.
 async fn token<'a>(
     doors: &Doors,
-    request: &'a HttpRequest,
+    request: &'a Request,
     head: &Head<'a>,
     payload: &mut Payload,
     id: &HeaderValue,
@@ -93,8 +94,8 @@ async fn token<'a>(
 }
 
 /// Reads a body to its end and drops it; true when there was one.
-async fn has_body(request: &HttpRequest, payload: &mut Payload) -> Result<bool, Problem> {
-    let headers = request.headers();
+async fn has_body(request: &Request, payload: &mut Payload) -> Result<bool, Problem> {
+    let headers = request.head().headers();
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
     match length {
         Some(length) if length > BODY_LIMIT => return Err(Problem::BodyTooLarge),
