@@ -83,7 +83,7 @@ impl Listener {
             // Counted within the thread from here on: a count that all threads share would be fought over with every request.
             let doors = Rc::new(Arc::clone(&doors));
             // No actix App around it: every answer, for an unknown path too, is made in one place, and what an App prepares for each
-            // request (routes, extensions, boxed services) would be a twentieth of what a cached token costs.
+            // request (routes, extensions, boxed services) would be a tenth of what a cached token costs.
             fn_factory(move || {
                 let doors = Rc::clone(&doors);
                 let entrance = fn_service(move |request: Request| {
