@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 /// Names and values, in their order.
 pub(super) struct Members(pub(super) Vec<(String, Value)>);
@@ -15,7 +16,7 @@ impl Members {
     pub(super) fn of(jwt: &[u8], part: usize) -> Option<Self> {
         let parts: Vec<&[u8]> = jwt.split(|byte| *byte == b'.').collect();
         let encoded = parts.get(part).filter(|_| parts.len() == 3)?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+        serde_json::from_slice(&Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).ok()?)).ok()
     }
 }
 

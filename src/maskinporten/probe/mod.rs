@@ -1,6 +1,6 @@
 //! The way to an environment, walked a step at a time: for finding out at which step it ends.
 //!
-//! A [`Probe`] goes where a [`TokenEndpointClient`](super::TokenEndpointClient) with the same settings goes: through the same proxy, with
+//! A [`Probe`] goes where a [`TokenEndpointClient`] with the same settings goes: through the same proxy, with
 //! the same trust, within the same limits of time. It sends no grant. The steps are to be taken in this order:
 //!
 //! ```no_run
