@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use criterion::{Criterion, criterion_group, criterion_main};
 use portvakt::http::{Doors, Listener};
+use portvakt::tokens::CallerId;
 
 fn entrance(criterion: &mut Criterion) {
     let simulator = support::simulator();
     let service = support::service(&simulator);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(service.tokens.token(&service.request)).unwrap();
+    runtime.block_on(service.tokens.token(&service.request, CallerId(0))).unwrap();
     criterion.bench_function("cached token/service", |bencher| {
         bencher.iter(|| service.tokens.cached(&service.request, Instant::now()).unwrap());
     });

@@ -17,7 +17,7 @@ use openssl::memcmp;
 pub use api_key::{Digest, MadeKey, has_wrong_checksum, make_key};
 pub use policy::{Denial, Entitlement, Parameter, Permitted, Rule};
 
-use crate::tokens::IntegrationId;
+use crate::tokens::{CallerId, IntegrationId};
 
 /// A caller, as the operator has written it down.
 #[derive(Debug)]
@@ -50,17 +50,6 @@ pub struct IntegrationNames {
     pub client_id: String,
     /// Its name in the operator's file.
     pub name: String,
-}
-
-/// Which caller: its place among all, counted from 0 in the order in which they were given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallerId(usize);
-
-impl CallerId {
-    /// The place.
-    pub fn index(self) -> usize {
-        self.0
-    }
 }
 
 /// All callers, by the digests of their keys.
@@ -96,6 +85,7 @@ impl Access {
         let mut keys: HashMap<u64, Vec<Key>, RandomState> = HashMap::default();
         let mut callers = Vec::with_capacity(settings.len());
         for (caller, settings) in settings.into_iter().enumerate() {
+            let id = CallerId(u32::try_from(caller).unwrap_or(u32::MAX));
             for KeySettings { digest, expires } in settings.keys {
                 keys.entry(digest.prefix()).or_default().push(Key { digest, expires, caller });
             }
@@ -114,7 +104,7 @@ impl Access {
                 names.insert(integration.name.into(), index);
             }
             let networks = settings.networks.into_iter().map(canonical).collect();
-            callers.push(Caller { id: CallerId(caller), name: settings.name.into(), networks, entitlements, names });
+            callers.push(Caller { id, name: settings.name.into(), networks, entitlements, names });
         }
         Self { callers, keys }
     }

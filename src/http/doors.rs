@@ -9,9 +9,9 @@ use tracing::field::display;
 use tracing::{Level, Span, debug, enabled, error, error_span};
 
 use super::error::Problem;
-use crate::access::{Access, Caller, CallerId};
+use crate::access::{Access, Caller};
 use crate::telemetry::{CallerMetrics, Metrics, RequestResult};
-use crate::tokens::{IntegrationId, TokenService};
+use crate::tokens::{CallerId, IntegrationId, TokenService};
 
 /// Whom the doors ask: who may have what, and for tokens.
 #[derive(Debug)]

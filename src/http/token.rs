@@ -86,9 +86,9 @@ async fn token<'a>(
     // Boxed, so that the future of the many that are answered from the cache stays small; and they pay for no span.
     let span = request_span(id);
     let token = if fresh {
-        Box::pin(doors.tokens.fresh_token(&wanted).instrument(span)).await?
+        Box::pin(doors.tokens.fresh_token(&wanted, caller.id()).instrument(span)).await?
     } else {
-        Box::pin(doors.tokens.token(&wanted).instrument(span)).await?
+        Box::pin(doors.tokens.token(&wanted, caller.id()).instrument(span)).await?
     };
     Ok(granted(&token, wanted.scopes(), Instant::now()))
 }

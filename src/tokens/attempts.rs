@@ -7,8 +7,9 @@ use std::time::Instant;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use super::exchanges::{Integration, TokenError};
+use super::error::TokenError;
 use super::failures::{code, report};
+use super::integration::Integration;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
 use crate::maskinporten::probe::Probe;

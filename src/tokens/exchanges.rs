@@ -4,114 +4,50 @@
 //! for one shared result.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
 use super::attempts::{Attempts, Granted};
-use super::cache::TokenCache;
-use super::clock::EnvironmentClock;
-use super::failures::Failures;
-use super::request::TokenRequest;
+use super::error::TokenError;
+use super::integration::Integration;
+use super::request::{CallerId, TokenRequest};
 use super::token::Token;
-use crate::maskinporten::{Client, Diagnosis, GrantError, Setup, Validity};
-use crate::telemetry::IntegrationMetrics;
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
 
 /// Exchanges of one integration that are made at once, and as many renewals beside them; more wait for their turn. A burst of different
 /// tokens is not to become a burst of connections, nor to let those that are in use run out.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 /// Exchanges of one integration that may be under way, waiting ones included. Beyond, callers are told at once.
 const MOST_UNDER_WAY: usize = 1000;
-
-/// Why there is no token. Cloned to all who waited for it.
-#[derive(Clone, Debug, Error)]
-pub enum TokenError {
-    /// Maskinporten refused, or could not be reached.
-    #[error(transparent)]
-    Exchange(#[from] Arc<Diagnosis>),
-    /// The integration's certificate is out of its validity, so Maskinporten was not asked.
-    #[error("The certificate of integration {integration} is {validity}, and not now")]
-    Certificate {
-        /// Whose it is.
-        integration: Arc<str>,
-        /// From when to when it is valid.
-        validity: Validity,
-    },
-    /// The caller has waited as long as it may. The exchange goes on for those who come next.
-    #[error("No answer from Maskinporten within {} ms, the wait for a turn included", .0.as_millis())]
-    Deadline(Duration),
-    /// More different tokens are being fetched for this integration than can be waited for.
-    #[error("Too many tokens of integration {0} are being fetched at the same time")]
-    TooMany(Arc<str>),
-    /// The request made no grant.
-    #[error(transparent)]
-    Grant(#[from] Arc<GrantError>),
-    /// A defect of ours: the exchange ended without a result.
-    #[error("The exchange ended without a result")]
-    Defect,
-}
-
-impl TokenError {
-    /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
-    pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
-        match self {
-            Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
-                soon.max(diagnosis.error().retry_after().unwrap_or_default())
-            }
-            Self::Exchange(_) | Self::Certificate { .. } => when_mended,
-            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
-        }
-    }
-}
 
 /// How an exchange ended.
 pub(super) type Outcome = Result<Arc<Token>, TokenError>;
 
 /// The exchanges under way, each with the place where its outcome will be.
-type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
-
-/// An integration with its tokens and the exchanges under way for it.
-#[derive(Debug)]
-pub(super) struct Integration {
-    pub(super) name: Arc<str>,
-    pub(super) client: Arc<Client>,
-    /// Where its settings stand, for whoever has to mend one.
-    pub(super) setup: Setup,
-    pub(super) cache: TokenCache,
-    pub(super) metrics: IntegrationMetrics,
-    /// Its environment's, shared with the others that are there.
-    pub(super) clock: Arc<EnvironmentClock>,
-    pub(super) failures: Failures,
-    /// Locked only when a token is missing, or due.
-    under_way: Mutex<UnderWay>,
-    turns: Semaphore,
-    renewal_turns: Semaphore,
-    /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
-    pub(super) certificate_reported: AtomicBool,
-}
+pub(super) type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
 
 /// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+pub(super) enum Kind {
     Ordinary,
     Fresh,
 }
 
 /// Why a token is wanted, which decides what already answers it.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "the cache's shares will count by the caller")]
 pub(super) enum Purpose {
     /// There is none with enough life left.
-    Need,
+    Need(CallerId),
     /// The caller does not want the cached one.
-    Fresh,
+    Fresh(CallerId),
     /// This one is due, or (none) there has not been any: whichever other token is there by now will do.
     Renewal(Option<Arc<Token>>),
 }
@@ -119,8 +55,8 @@ pub(super) enum Purpose {
 impl Purpose {
     fn kind(&self) -> Kind {
         match self {
-            Self::Need | Self::Renewal(_) => Kind::Ordinary,
-            Self::Fresh => Kind::Fresh,
+            Self::Need(_) | Self::Renewal(_) => Kind::Ordinary,
+            Self::Fresh(_) => Kind::Fresh,
         }
     }
 
@@ -128,8 +64,8 @@ impl Purpose {
     fn is_met_by(&self, token: &Arc<Token>) -> bool {
         let now = Instant::now();
         match self {
-            Self::Need => token.is_good(now),
-            Self::Fresh => token.is_good(now) && token.is_fresh(now, FRESH_WINDOW),
+            Self::Need(_) => token.is_good(now),
+            Self::Fresh(_) => token.is_good(now) && token.is_fresh(now, FRESH_WINDOW),
             Self::Renewal(old) => token.is_good(now) && old.as_ref().is_none_or(|old| !Arc::ptr_eq(old, token)),
         }
     }
@@ -152,44 +88,6 @@ impl Joined {
                 Ok(outcome) => outcome.clone().unwrap_or(Err(TokenError::Defect)),
                 Err(_) => Err(TokenError::Defect),
             },
-        }
-    }
-}
-
-impl Integration {
-    pub(super) fn new(
-        name: Arc<str>,
-        client: Client,
-        setup: Setup,
-        cache: TokenCache,
-        metrics: IntegrationMetrics,
-        clock: Arc<EnvironmentClock>,
-    ) -> Self {
-        Self {
-            name,
-            client: Arc::new(client),
-            setup,
-            cache,
-            metrics,
-            clock,
-            failures: Failures::default(),
-            under_way: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
-            renewal_turns: Semaphore::new(AT_ONCE),
-            certificate_reported: AtomicBool::new(false),
-        }
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
-        // Nothing that can panic runs while it is held, so a poisoned lock guards a whole table.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a token, unless one that was asked for later is there by now: of two exchanges side by side the older may end last.
-    fn keep(&self, request: &TokenRequest, token: &Arc<Token>) {
-        let _one_at_a_time = self.under_way();
-        if !self.cache.get(request).is_some_and(|there| there.was_asked_for_after(token)) {
-            self.cache.put(request, token);
         }
     }
 }

@@ -5,15 +5,17 @@
 mod attempts;
 mod cache;
 mod clock;
+mod error;
 mod exchanges;
 mod failures;
+mod integration;
 mod renewal;
 mod request;
 mod service;
 mod signing;
 mod token;
 
-pub use exchanges::TokenError;
-pub use request::{AuthorizationDetails, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
+pub use error::TokenError;
+pub use request::{AuthorizationDetails, CallerId, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
 pub use service::{IntegrationSettings, Settings, StartError, TokenService};
 pub use token::Token;

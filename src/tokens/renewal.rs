@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 use tracing::debug;
 
-use super::exchanges::{Exchanges, Integration, Purpose};
+use super::exchanges::{Exchanges, Purpose};
+use super::integration::Integration;
 use super::request::TokenRequest;
 use super::token::Token;
 

@@ -23,6 +23,19 @@ impl IntegrationId {
     }
 }
 
+/// Stands for whoever asks, for as long as the process runs. It identifies no token: who asks for the same gets the same.
+///
+/// This room counts by it, so that nobody takes more than a share, and knows nothing else of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerId(pub u32);
+
+impl CallerId {
+    /// The place of this caller among all, counted from 0 in the order in which they were given.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Everything that identifies a token, and so the key of the cache: two requests are equal exactly when the same token answers both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenRequest {

@@ -12,9 +12,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::attempts::Attempts;
 use super::cache::TokenCache;
 use super::clock::EnvironmentClock;
-use super::exchanges::{Exchanges, Integration, Joined, Outcome, Purpose, TokenError};
+use super::error::TokenError;
+use super::exchanges::{Exchanges, Joined, Outcome, Purpose};
+use super::integration::Integration;
 use super::renewal::Renewals;
-use super::request::{Details, IntegrationId, TokenRequest};
+use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
 use crate::maskinporten::probe::Probe;
@@ -122,12 +124,12 @@ impl TokenService {
     /// # Errors
     ///
     /// [`TokenError`] when there is none within the deadline.
-    pub async fn token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
+    pub async fn token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
         if let Some(token) = self.cached(request, Instant::now()) {
             return Ok(token);
         }
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        let joined = self.exchanges.join(integration, request, &Purpose::Need);
+        let joined = self.exchanges.join(integration, request, &Purpose::Need(caller));
         if let Joined::There(token) = &joined {
             self.served(integration, request, token, Instant::now());
         }
@@ -150,9 +152,9 @@ impl TokenService {
     /// # Errors
     ///
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
-    pub async fn fresh_token(&self, request: &TokenRequest) -> Result<Arc<Token>, TokenError> {
+    pub async fn fresh_token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh)).await
+        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh(caller))).await
     }
 
     /// The integrations, in the order in which they were given.
