@@ -96,7 +96,7 @@ impl Problem {
     pub(super) fn answer(&self) -> HttpResponse {
         let Row { status, error, description, header } = self.row();
         let refusal = match self {
-            Self::NoToken(TokenError::Exchange(diagnosis)) => diagnosis.error().refusal(),
+            Self::NoToken(error) => error.diagnosis().and_then(|diagnosis| diagnosis.error().refusal()),
             _ => None,
         };
         let body = Body {
@@ -183,12 +183,17 @@ fn not_permitted(parameter: Parameter) -> String {
 fn no_token(error: &TokenError) -> Row {
     match error {
         TokenError::Exchange(diagnosis) => {
-            let description = diagnosis.within(DESCRIPTION_LIMIT);
-            match diagnosis.error() {
-                // The error is Maskinporten's own, see Problem::answer.
-                ExchangeError::Refused(_) => row(502, "invalid_grant", description),
-                error => unavailable(503, description, error.retry_after().unwrap_or(RETRY_SOON)),
-            }
+            failed(diagnosis.error(), diagnosis.within(DESCRIPTION_LIMIT), diagnosis.error().retry_after().unwrap_or(RETRY_SOON))
+        }
+        TokenError::Remembered(remembered) => {
+            let note = format!(
+                " This is remembered from {} s ago, and will be for {} s more. POST /token, or Cache-Control: no-cache, asks Maskinporten at once.",
+                remembered.age().as_secs(),
+                whole_seconds(remembered.left()),
+            );
+            // The note is short, and stays whole whatever has to be cut before it.
+            let description = remembered.diagnosis().within(DESCRIPTION_LIMIT - note.len()) + &note;
+            failed(remembered.diagnosis().error(), description, remembered.left())
         }
         TokenError::Certificate { .. } => {
             let known = KnownError::of(Cause::OwnCertificateNotValid);
@@ -197,6 +202,15 @@ fn no_token(error: &TokenError) -> Row {
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
+    }
+}
+
+/// An exchange that failed, just now or lately.
+fn failed(error: &ExchangeError, description: String, retry_after: Duration) -> Row {
+    match error {
+        // The error is Maskinporten's own, see Problem::answer.
+        ExchangeError::Refused(_) => row(502, "invalid_grant", description),
+        _ => unavailable(503, description, retry_after),
     }
 }
 
@@ -209,10 +223,14 @@ fn unauthorized(description: String) -> Row {
     row(401, "invalid_client", description).with(WWW_AUTHENTICATE, CHALLENGE)
 }
 
-/// `Retry-After` in whole seconds, at least one.
+/// With `Retry-After`.
 fn unavailable(status: u16, description: String, after: Duration) -> Row {
-    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-    row(status, "temporarily_unavailable", description).with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    row(status, "temporarily_unavailable", description).with(RETRY_AFTER, HeaderValue::from(whole_seconds(after)))
+}
+
+/// Rounded up, at least one.
+fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }
 
 impl Row {

@@ -25,6 +25,7 @@ pub struct Metrics {
     pub token_request_duration: SpreadHistogram,
     exchanges: IntCounterVec,
     exchange_duration: HistogramVec,
+    remembered: IntCounterVec,
     /// Tokens held, prefetched ones included.
     pub tokens_cached: IntGauge,
     certificate_expiry: GaugeVec,
@@ -58,6 +59,7 @@ pub struct IntegrationMetrics {
     exchanges: IntCounterVec,
     granted: IntCounter,
     duration: Histogram,
+    remembered: IntCounter,
 }
 
 /// How far our clock is from one environment's.
@@ -111,6 +113,13 @@ impl Metrics {
                 .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]),
             &["integration"],
         )?;
+        let remembered = IntCounterVec::new(
+            Opts::new(
+                "portvakt_remembered_failures_total",
+                "Token requests that were told a failure that is remembered, without asking Maskinporten, by integration",
+            ),
+            &["integration"],
+        )?;
         let tokens_cached = IntGauge::new("portvakt_tokens_cached", "Tokens held, prefetched ones included")?;
         let certificate_expiry = GaugeVec::new(
             Opts::new(
@@ -136,6 +145,7 @@ impl Metrics {
         registry.register(Box::new(token_request_duration.clone()))?;
         registry.register(Box::new(exchanges.clone()))?;
         registry.register(Box::new(exchange_duration.clone()))?;
+        registry.register(Box::new(remembered.clone()))?;
         registry.register(Box::new(tokens_cached.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
         registry.register(Box::new(clock_skew.clone()))?;
@@ -148,6 +158,7 @@ impl Metrics {
             token_request_duration,
             exchanges,
             exchange_duration,
+            remembered,
             tokens_cached,
             certificate_expiry,
             clock_skew,
@@ -176,6 +187,7 @@ impl Metrics {
             exchanges: self.exchanges.clone(),
             granted: self.exchanges.with_label_values(&[name, RequestResult::Granted.name(), NONE]),
             duration: self.exchange_duration.with_label_values(&[name]),
+            remembered: self.remembered.with_label_values(&[name]),
         }
     }
 
@@ -225,6 +237,11 @@ impl CallerMetrics {
 }
 
 impl IntegrationMetrics {
+    /// Counts a token request that was told a failure from memory.
+    pub fn answered_from_memory(&self) {
+        self.remembered.inc();
+    }
+
     /// Counts an exchange that brought a token.
     pub fn exchange_granted(&self, took: Duration) {
         self.granted.inc();

@@ -1,8 +1,8 @@
-//! From a new grant to a token: one attempt, or two where the first was refused for its time.
+//! From a new grant to a token: one attempt, or another at once where the first was refused for its time or as used before.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::error::TokenError;
 use super::failures::{code, report};
 use super::integration::Integration;
 use super::request::TokenRequest;
+use super::retries::{AtOnce, Retries};
 use super::signing::SigningPool;
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
@@ -35,6 +36,19 @@ pub(super) struct Granted {
     pub(super) began: Instant,
 }
 
+/// Why attempts brought no token.
+pub(super) enum Failed {
+    /// No grant was made: another attempt would end in the same way.
+    WithoutGrant(TokenError),
+    Exchange(ExchangeError),
+}
+
+impl From<TokenError> for Failed {
+    fn from(error: TokenError) -> Self {
+        Self::WithoutGrant(error)
+    }
+}
+
 /// One attempt that got as far as Maskinporten, or tried to.
 struct Attempt {
     result: Result<AccessToken, ExchangeError>,
@@ -52,35 +66,52 @@ impl Attempts {
     /// A token, or why there is none.
     ///
     /// A grant that is refused for its time is followed by another one at once, if by then another time is known: the refusal itself
-    /// tells Maskinporten's. No other failure is worth a second attempt here.
-    pub(super) async fn token(&self, integration: &Integration, request: &TokenRequest) -> Result<Granted, TokenError> {
-        check_certificate(integration)?;
-        let Attempt { result, began, jti, correction } = self.attempt(integration, request).await?;
-        let error = match result {
-            Ok(token) => return Ok(granted(integration, request, Granted { token, began }, jti)),
-            Err(error) => error,
-        };
-        if !is_for_the_clock(&error) || !integration.clock.tells_another_time(correction, Moment::now()) {
-            return Err(self.failed(integration, request, error, 1).await);
-        }
-        if integration.clock.one_more_line(Moment::now()) {
-            info!(
-                integration = &*integration.name,
-                environment = integration.client.environment().name(),
-                scope = request.scopes().as_str(),
-                code = code(&error),
-                trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
-                "a grant was refused for its time: one more attempt, with the clock put right"
-            );
-        }
-        let first = correction;
-        let Attempt { result, began, jti, correction: second } = self.attempt(integration, request).await?;
-        if result.is_ok() || result.as_ref().is_err_and(is_for_the_clock) {
-            integration.clock.second_attempt(first, second, result.is_err(), Moment::now());
-        }
-        match result {
-            Ok(token) => Ok(granted(integration, request, Granted { token, began }, jti)),
-            Err(error) => Err(self.failed(integration, request, error, 2).await),
+    /// tells Maskinporten's. So is one that is refused as used before. What has to pass by itself is left to whoever calls.
+    pub(super) async fn token(
+        &self,
+        integration: &Integration,
+        request: &TokenRequest,
+        retries: &mut Retries,
+        until: Option<Instant>,
+    ) -> Result<Granted, Failed> {
+        let mut refused_for_its_time: Option<ClockDifference> = None;
+        loop {
+            check_certificate(integration)?;
+            retries.begin();
+            let Attempt { result, began, jti, correction } = self.attempt(integration, request).await?;
+            let of_the_clock = result.as_ref().is_err_and(is_for_the_clock);
+            if let Some(first) = refused_for_its_time.take()
+                && (result.is_ok() || of_the_clock)
+            {
+                integration.clock.second_attempt(first, correction, of_the_clock, Moment::now());
+            }
+            let error = match result {
+                Ok(token) => return Ok(granted(integration, request, Granted { token, began }, jti, retries.made())),
+                Err(error) => error,
+            };
+            let now = Instant::now();
+            if of_the_clock
+                && retries.may_follow(AtOnce::OtherTime, until, now)
+                && integration.clock.tells_another_time(correction, Moment::now())
+            {
+                retries.follow(AtOnce::OtherTime);
+                refused_for_its_time = Some(correction);
+                if integration.clock.one_more_line(Moment::now()) {
+                    info!(
+                        integration = &*integration.name,
+                        environment = integration.client.environment().name(),
+                        scope = request.scopes().as_str(),
+                        code = code(&error),
+                        trace_id = trace_id(&error),
+                        "a grant was refused for its time: one more attempt, with the clock put right"
+                    );
+                }
+            } else if error.known().cause == Cause::GrantUsedBefore && retries.may_follow(AtOnce::UsedBefore, until, now) {
+                retries.follow(AtOnce::UsedBefore);
+                followed_by_another(integration, request, &error, retries.made(), Duration::ZERO);
+            } else {
+                return Err(Failed::Exchange(error));
+            }
         }
     }
 
@@ -128,8 +159,14 @@ impl Attempts {
         }
     }
 
-    /// Finds out why, and says it.
-    async fn failed(&self, integration: &Integration, request: &TokenRequest, error: ExchangeError, attempt: u32) -> TokenError {
+    /// Finds out why there is no token, and says it.
+    pub(super) async fn explain(
+        &self,
+        integration: &Integration,
+        request: &TokenRequest,
+        error: ExchangeError,
+        attempt: u32,
+    ) -> Arc<Diagnosis> {
         let client = &integration.client;
         let presented = if error.is_about_a_certificate() { self.probe.presented(client.environment()).await } else { Vec::new() };
         let clock = integration.clock.difference(Moment::now());
@@ -137,8 +174,26 @@ impl Attempts {
         let diagnosis = Arc::new(Diagnosis::of(error, &circumstances).with_presented(&presented));
         let occurrence = integration.failures.failed(request, &diagnosis, Instant::now());
         report(occurrence, client, &integration.name, request, &diagnosis, attempt);
-        diagnosis.into()
+        diagnosis
     }
+}
+
+/// Says that an attempt failed, and that this is not the end.
+pub(super) fn followed_by_another(integration: &Integration, request: &TokenRequest, error: &ExchangeError, attempt: u32, pause: Duration) {
+    debug!(
+        integration = &*integration.name,
+        scope = request.scopes().as_str(),
+        code = code(error),
+        trace_id = trace_id(error),
+        attempt,
+        pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+        %error,
+        "an attempt failed, and another follows"
+    );
+}
+
+fn trace_id(error: &ExchangeError) -> Option<&str> {
+    error.refusal().and_then(|refusal| refusal.trace_id.as_deref())
 }
 
 fn is_for_the_clock(error: &ExchangeError) -> bool {
@@ -160,11 +215,12 @@ fn check_certificate(integration: &Integration) -> Result<(), TokenError> {
     Err(error)
 }
 
-fn granted(integration: &Integration, request: &TokenRequest, granted: Granted, jti: Uuid) -> Granted {
+fn granted(integration: &Integration, request: &TokenRequest, granted: Granted, jti: Uuid, attempt: u32) -> Granted {
     debug!(
         integration = &*integration.name,
         scope = request.scopes().as_str(),
         %jti,
+        attempt,
         expires_in = granted.token.expires_in().map(|lifetime| lifetime.as_secs()),
         "token received"
     );

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::refusals::Remembered;
 use crate::maskinporten::{Diagnosis, GrantError, Validity};
 
 /// Why there is no token. Cloned to all who waited for it.
@@ -13,6 +14,9 @@ pub enum TokenError {
     /// Maskinporten refused, or could not be reached.
     #[error(transparent)]
     Exchange(#[from] Arc<Diagnosis>),
+    /// It failed lately, or the answer asked for patience: Maskinporten was not asked again.
+    #[error("{0}")]
+    Remembered(Remembered),
     /// The integration's certificate is out of its validity, so Maskinporten was not asked.
     #[error("The certificate of integration {integration} is {validity}, and not now")]
     Certificate {
@@ -36,12 +40,22 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// The failed exchange, if that is what it was; also where it is remembered.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Self::Exchange(diagnosis) => Some(diagnosis),
+            Self::Remembered(remembered) => Some(remembered.diagnosis()),
+            Self::Certificate { .. } | Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => None,
+        }
+    }
+
     /// When trying again may help: never before Maskinporten has said, and not soon where somebody has to act first.
     pub(super) fn retry_after(&self, soon: Duration, when_mended: Duration) -> Duration {
         match self {
             Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
                 soon.max(diagnosis.error().retry_after().unwrap_or_default())
             }
+            Self::Remembered(remembered) => soon.max(remembered.left()),
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }

@@ -3,42 +3,30 @@
 //! A caller that hangs up does not cancel the exchange for the others: it runs as a task of its own, and all who want its token wait
 //! for one shared result.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::{Instrument, Span};
 
-use super::attempts::{Attempts, Granted};
+use super::attempts::{Attempts, Failed, Granted, followed_by_another};
 use super::error::TokenError;
+use super::failures::answered_from_memory;
 use super::integration::Integration;
 use super::request::{CallerId, TokenRequest};
+use super::retries::{Retries, latest_beginning};
 use super::token::Token;
+use super::under_way::{Kind, Outcome, Place};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
 
 /// Exchanges of one integration that are made at once, and as many renewals beside them; more wait for their turn. A burst of different
 /// tokens is not to become a burst of connections, nor to let those that are in use run out.
-pub(super) const AT_ONCE: usize = 32;
-/// Exchanges of one integration that may be under way, waiting ones included. Beyond, callers are told at once.
-const MOST_UNDER_WAY: usize = 1000;
-
-/// How an exchange ended.
-pub(super) type Outcome = Result<Arc<Token>, TokenError>;
-
-/// The exchanges under way, each with the place where its outcome will be.
-pub(super) type UnderWay = HashMap<(Kind, TokenRequest), watch::Receiver<Option<Outcome>>>;
-
-/// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    Ordinary,
-    Fresh,
-}
+pub(super) const AT_ONCE: usize = 8;
 
 /// Why a token is wanted, which decides what already answers it.
 #[derive(Clone, Debug)]
@@ -92,35 +80,6 @@ impl Joined {
     }
 }
 
-/// Takes an exchange off the table when it has ended, however it ended.
-struct OffTheTable {
-    integration: Arc<Integration>,
-    key: (Kind, TokenRequest),
-    is_on_it: bool,
-}
-
-impl OffTheTable {
-    /// Takes it off before it begins, if all who wanted it have left: who comes now begins a new one.
-    fn if_nobody_waits(&mut self, sender: &watch::Sender<Option<Outcome>>) -> bool {
-        let mut under_way = self.integration.under_way();
-        // Under the lock, for that is where whoever comes takes a receiver. The table's own is one.
-        if sender.receiver_count() > 1 {
-            return false;
-        }
-        under_way.remove(&self.key);
-        self.is_on_it = false;
-        true
-    }
-}
-
-impl Drop for OffTheTable {
-    fn drop(&mut self) {
-        if self.is_on_it {
-            self.integration.under_way().remove(&self.key);
-        }
-    }
-}
-
 /// Makes exchanges, on a runtime of their own.
 #[derive(Debug)]
 pub(super) struct Exchanges {
@@ -135,53 +94,121 @@ impl Exchanges {
         Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
-    /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
-    pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
-        let key = (purpose.kind(), request.clone());
-        let is_renewal = matches!(purpose, Purpose::Renewal(_));
-        let sender = {
+    /// The token that meets the purpose, the exchange under way that will bring it, or a new one. `until`: when a caller who waits leaves;
+    /// none for a renewal, which comes again by itself.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        request: &TokenRequest,
+        purpose: &Purpose,
+        until: Option<Instant>,
+    ) -> Joined {
+        let (place, receiver, begins_at) = {
             let mut under_way = integration.under_way();
             // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
-            let fresh = || under_way.get(&(Kind::Fresh, request.clone()));
-            if let Some(receiver) = under_way.get(&key).or_else(fresh) {
-                return Joined::UnderWay(receiver.clone());
+            let kinds: &[Kind] = if purpose.kind() == Kind::Fresh { &[Kind::Fresh] } else { &[Kind::Ordinary, Kind::Fresh] };
+            if let Some(exchange) = kinds.iter().find_map(|kind| under_way.get(&(*kind, request.clone()))) {
+                return Joined::UnderWay(exchange.join(until));
             }
             // Looked at again under the lock: an exchange puts its token in the cache before it leaves the table.
             if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
                 return Joined::There(token);
             }
-            // Renewals are no more than there are tokens in the cache, and a burst of other requests is not to let those run out.
-            if under_way.len() >= MOST_UNDER_WAY && !is_renewal {
-                return Joined::Refused(TokenError::TooMany(Arc::clone(&integration.name)));
-            }
-            let (sender, receiver) = watch::channel(None);
-            under_way.insert(key.clone(), receiver);
-            sender
+            let begins_at = match recalled(integration, request, purpose, until) {
+                Ok(begins_at) => begins_at,
+                Err(error) => return Joined::Refused(error),
+            };
+            let place = Place::take(integration, &mut under_way, (purpose.kind(), request.clone()));
+            let receiver = place.exchange().join(until);
+            (place, receiver, begins_at)
         };
         let order = self.order.fetch_add(1, Relaxed);
-        let receiver = sender.subscribe();
-        let integration = Arc::clone(integration);
-        let mut off_the_table = OffTheTable { integration: Arc::clone(&integration), key, is_on_it: true };
-        let exchanges = Arc::clone(self);
+        let (exchanges, purpose) = (Arc::clone(self), purpose.clone());
         let exchange = async move {
-            let turns = if is_renewal { &integration.renewal_turns } else { &integration.turns };
-            // Nobody closes them: this always is a turn.
-            let _turn = turns.acquire().await;
-            if off_the_table.if_nobody_waits(&sender) {
-                return;
+            let mut place = place;
+            if let Some(outcome) = exchanges.make(&mut place, &purpose, order, begins_at).await {
+                place.tell(outcome);
             }
-            let (kind, request) = &off_the_table.key;
-            let granted = exchanges.attempts.token(&integration, request).await;
-            let outcome = granted.map(|Granted { token, began }| {
-                let token = Arc::new(Token::new(token, request.scopes(), began, order, *kind == Kind::Fresh));
-                integration.keep(request, &token);
-                token
-            });
-            drop(off_the_table);
-            sender.send_replace(Some(outcome));
         };
         // Its lines in the log belong to the request that began it. A renewal that nobody waits for has none.
         self.runtime.spawn(exchange.instrument(Span::current()));
         Joined::UnderWay(receiver)
     }
+
+    /// Makes attempts until one brings a token, or the failure is final. None: all who wanted it had left before the next attempt.
+    async fn make(&self, place: &mut Place, purpose: &Purpose, order: u64, begins_at: Option<Instant>) -> Option<Outcome> {
+        let integration = Arc::clone(place.integration());
+        let request = place.request().clone();
+        let as_of = integration.refusals.as_of();
+        let turns = if matches!(purpose, Purpose::Renewal(_)) { &integration.renewal_turns } else { &integration.turns };
+        let mut retries = Retries::new();
+        if let Some(moment) = begins_at {
+            place.while_wanted(sleep_until(moment.into())).await?;
+        }
+        // Nobody closes them: this always is a turn.
+        let mut turn = place.while_wanted(turns.acquire()).await?;
+        loop {
+            // Meanwhile another exchange may have brought a token: one for a fresh one, beside this.
+            if let Some(token) = integration.cache.get(&request).filter(|token| purpose.is_met_by(token)) {
+                return Some(Ok(token));
+            }
+            let error = match self.attempts.token(&integration, &request, &mut retries, place.exchange().until()).await {
+                Ok(Granted { token, began }) => {
+                    let token = Arc::new(Token::new(token, request.scopes(), began, order, place.is_for_a_fresh_token()));
+                    integration.keep(&request, &token);
+                    integration.refusals.forget(&request);
+                    return Some(Ok(token));
+                }
+                Err(Failed::WithoutGrant(error)) => return Some(Err(error)),
+                Err(Failed::Exchange(error)) => error,
+            };
+            let until = place.exchange().until();
+            let pause = retries.pause(&error, until, Instant::now());
+            // Nobody's turn is a pause.
+            drop(turn);
+            let next = if let (Some(pause), Some(until)) = (pause, until) {
+                followed_by_another(&integration, &request, &error, retries.made(), pause);
+                let next = async {
+                    sleep(pause).await;
+                    turns.acquire().await
+                };
+                timeout_at(latest_beginning(until).into(), place.while_wanted(next)).await.map_err(|_| ())
+            } else {
+                Err(())
+            };
+            turn = match next {
+                Ok(Some(turn)) => turn,
+                ended => {
+                    let diagnosis = self.attempts.explain(&integration, &request, error, retries.made()).await;
+                    integration.refusals.remember(&request, &diagnosis, as_of, Instant::now());
+                    return ended.is_err().then(|| Err(diagnosis.into()));
+                }
+            };
+        }
+    }
+}
+
+/// What is remembered of this request decides: when its exchange may begin (none: at once), or that there is none.
+fn recalled(
+    integration: &Integration,
+    request: &TokenRequest,
+    purpose: &Purpose,
+    until: Option<Instant>,
+) -> Result<Option<Instant>, TokenError> {
+    match purpose {
+        Purpose::Renewal(_) => return Ok(None),
+        Purpose::Fresh(_) => {
+            integration.refusals.forget(request);
+            return Ok(None);
+        }
+        Purpose::Need(_) => {}
+    }
+    let now = Instant::now();
+    let Some(remembered) = integration.refusals.recall(request, now) else { return Ok(None) };
+    let begins_at = now + remembered.left();
+    if remembered.asks_to_wait() && until.is_some_and(|until| begins_at <= latest_beginning(until)) {
+        return Ok(Some(begins_at));
+    }
+    answered_from_memory(integration, request, &remembered);
+    Err(TokenError::Remembered(remembered))
 }

@@ -12,6 +12,8 @@ use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use super::integration::Integration;
+use super::refusals::Remembered;
 use super::request::TokenRequest;
 use crate::maskinporten::{Cause, Client, Diagnosis, ExchangeError};
 
@@ -220,6 +222,21 @@ pub(super) fn report(
         ),
         Occurrence::Again => debug!(integration, scope, code, trace_id, attempt, error = diagnosis.found(), "no token, as before"),
     }
+}
+
+/// A failure that was told again without asking Maskinporten.
+pub(super) fn answered_from_memory(integration: &Integration, request: &TokenRequest, remembered: &Remembered) {
+    let error = remembered.diagnosis().error();
+    debug!(
+        integration = &*integration.name,
+        scope = request.scopes().as_str(),
+        code = code(error),
+        trace_id = error.refusal().and_then(|refusal| refusal.trace_id.as_deref()),
+        age_ms = u64::try_from(remembered.age().as_millis()).unwrap_or(u64::MAX),
+        left_ms = u64::try_from(remembered.left().as_millis()).unwrap_or(u64::MAX),
+        "no token: the failure is remembered, and Maskinporten was not asked"
+    );
+    integration.metrics.answered_from_memory();
 }
 
 impl Repeated {

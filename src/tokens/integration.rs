@@ -7,10 +7,12 @@ use tokio::sync::Semaphore;
 
 use super::cache::TokenCache;
 use super::clock::EnvironmentClock;
-use super::exchanges::{AT_ONCE, UnderWay};
+use super::exchanges::AT_ONCE;
 use super::failures::Failures;
+use super::refusals::Refusals;
 use super::request::TokenRequest;
 use super::token::Token;
+use super::under_way::UnderWay;
 use crate::maskinporten::{Client, Setup};
 use crate::telemetry::IntegrationMetrics;
 
@@ -26,6 +28,7 @@ pub(super) struct Integration {
     /// Its environment's, shared with the others that are there.
     pub(super) clock: Arc<EnvironmentClock>,
     pub(super) failures: Failures,
+    pub(super) refusals: Refusals,
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
     pub(super) turns: Semaphore,
@@ -51,6 +54,7 @@ impl Integration {
             metrics,
             clock,
             failures: Failures::default(),
+            refusals: Refusals::new(),
             under_way: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
             renewal_turns: Semaphore::new(AT_ONCE),

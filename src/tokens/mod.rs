@@ -9,13 +9,17 @@ mod error;
 mod exchanges;
 mod failures;
 mod integration;
+mod refusals;
 mod renewal;
 mod request;
+mod retries;
 mod service;
 mod signing;
 mod token;
+mod under_way;
 
 pub use error::TokenError;
+pub use refusals::Remembered;
 pub use request::{AuthorizationDetails, CallerId, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
 pub use service::{IntegrationSettings, Settings, StartError, TokenService};
 pub use token::Token;

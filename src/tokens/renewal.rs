@@ -114,7 +114,7 @@ async fn at(moment: Option<Instant>) {
 async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
     let mut attempt = 0;
     let purpose = Purpose::Renewal(Some(Arc::clone(&token)));
-    while let Err(error) = exchanges.join(&integration, &request, &purpose).outcome().await {
+    while let Err(error) = exchanges.join(&integration, &request, &purpose, None).outcome().await {
         token.mark_renewal_failed();
         if !token.is_valid(Instant::now()) {
             // That exchanges fail has been said, and an outage may end every token that there is.
@@ -130,7 +130,7 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
 async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest) {
     let (mut attempt, mut old) = (0, None);
     loop {
-        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone())).outcome().await {
+        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone()), None).outcome().await {
             Ok(token) => {
                 attempt = 0;
                 // This task renews it, and no timer beside it.

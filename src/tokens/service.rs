@@ -13,12 +13,13 @@ use super::attempts::Attempts;
 use super::cache::TokenCache;
 use super::clock::EnvironmentClock;
 use super::error::TokenError;
-use super::exchanges::{Exchanges, Joined, Outcome, Purpose};
+use super::exchanges::{Exchanges, Joined, Purpose};
 use super::integration::Integration;
 use super::renewal::Renewals;
 use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
+use super::under_way::Outcome;
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
@@ -129,7 +130,7 @@ impl TokenService {
             return Ok(token);
         }
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        let joined = self.exchanges.join(integration, request, &Purpose::Need(caller));
+        let joined = self.exchanges.join(integration, request, &Purpose::Need(caller), self.until());
         if let Joined::There(token) = &joined {
             self.served(integration, request, token, Instant::now());
         }
@@ -154,7 +155,7 @@ impl TokenService {
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh(caller))).await
+        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh(caller), self.until())).await
     }
 
     /// The integrations, in the order in which they were given.
@@ -165,6 +166,11 @@ impl TokenService {
     /// How many tokens are held, about.
     pub fn cached_tokens(&self) -> u64 {
         self.integrations.iter().map(|integration| integration.cache.len()).sum()
+    }
+
+    /// When a caller who asks now leaves.
+    fn until(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.deadline)
     }
 
     async fn wait(&self, joined: Joined) -> Outcome {
@@ -203,6 +209,7 @@ async fn tidy(integrations: Vec<Arc<Integration>>) {
         every.tick().await;
         for integration in &integrations {
             integration.cache.tidy();
+            integration.refusals.tidy();
             let (repeated, over) = integration.failures.going_on(Instant::now());
             for repeated in repeated {
                 repeated.report(&integration.name);

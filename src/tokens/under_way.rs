@@ -1,0 +1,129 @@
+//! The exchanges under way: where the outcome of each will be, and whether anybody still waits for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::error::TokenError;
+use super::integration::Integration;
+use super::request::TokenRequest;
+use super::token::Token;
+
+/// How an exchange ended.
+pub(super) type Outcome = Result<Arc<Token>, TokenError>;
+
+/// The exchanges under way of one integration.
+pub(super) type UnderWay = HashMap<Wanted, Arc<Exchange>>;
+
+/// What an exchange is to bring.
+pub(super) type Wanted = (Kind, TokenRequest);
+
+/// Two kinds of exchange for one token may be under way side by side: who asks for a fresh token does not share one that began for another reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Ordinary,
+    Fresh,
+}
+
+/// An exchange under way. It holds no receiver itself: those that there are belong to who waits.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    outcome: watch::Sender<Option<Outcome>>,
+    /// Until when attempts may begin for a caller who waits. Not set: only a renewal does, which comes again by itself.
+    until: OnceLock<Instant>,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self { outcome: watch::Sender::new(None), until: OnceLock::new() }
+    }
+
+    /// Somebody waits for it from now on; a caller until that moment. The first caller's counts.
+    pub(super) fn join(&self, until: Option<Instant>) -> watch::Receiver<Option<Outcome>> {
+        if let Some(until) = until {
+            let _ = self.until.set(until);
+        }
+        self.outcome.subscribe()
+    }
+
+    /// Until when attempts may begin for a caller who waits. None: no caller does.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.get().copied()
+    }
+}
+
+/// The place of an exchange on the table, given up when it has ended, however it ended.
+pub(super) struct Place {
+    integration: Arc<Integration>,
+    wanted: Wanted,
+    exchange: Arc<Exchange>,
+    is_on_the_table: bool,
+}
+
+impl Place {
+    /// Puts a new exchange on the table. Its caller holds the lock.
+    pub(super) fn take(integration: &Arc<Integration>, under_way: &mut UnderWay, wanted: Wanted) -> Self {
+        let exchange = Arc::new(Exchange::new());
+        under_way.insert(wanted.clone(), Arc::clone(&exchange));
+        Self { integration: Arc::clone(integration), wanted, exchange, is_on_the_table: true }
+    }
+
+    pub(super) fn integration(&self) -> &Arc<Integration> {
+        &self.integration
+    }
+
+    pub(super) fn request(&self) -> &TokenRequest {
+        &self.wanted.1
+    }
+
+    pub(super) fn is_for_a_fresh_token(&self) -> bool {
+        self.wanted.0 == Kind::Fresh
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// What comes of this, as long as anybody waits for the exchange. None: all have left, it is off the table, and who comes now begins a new one.
+    pub(super) async fn while_wanted<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+        let mut what = std::pin::pin!(what);
+        loop {
+            let exchange = Arc::clone(&self.exchange);
+            tokio::select! {
+                biased;
+                () = exchange.outcome.closed() => if self.leave_if_nobody_waits() {
+                    return None;
+                },
+                come = &mut what => return Some(come),
+            }
+        }
+    }
+
+    fn leave_if_nobody_waits(&mut self) -> bool {
+        let mut under_way = self.integration.under_way();
+        // Under the lock, for that is where whoever comes joins.
+        if self.exchange.outcome.receiver_count() > 0 {
+            return false;
+        }
+        under_way.remove(&self.wanted);
+        self.is_on_the_table = false;
+        true
+    }
+
+    /// Leaves the table, and tells all who wait.
+    pub(super) fn tell(self, outcome: Outcome) {
+        let exchange = Arc::clone(&self.exchange);
+        drop(self);
+        exchange.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_on_the_table {
+            self.integration.under_way().remove(&self.wanted);
+        }
+    }
+}
