@@ -142,6 +142,7 @@ async fn every_counter_starts_at_0() {
     }
     expected
         .extend(["freg", "krr"].map(|integration| format!("portvakt_exchange_duration_seconds_count{{integration=\"{integration}\"}}")));
+    expected.extend(["freg", "krr"].map(|integration| format!("portvakt_remembered_failures_total{{integration=\"{integration}\"}}")));
     expected.extend(["portvakt_token_request_duration_seconds_count", "portvakt_tokens_cached"].map(str::to_owned));
     for name in expected {
         assert_eq!(series.get(name.as_str()), Some(&0.0), "{name}:\n{}", answer.body);
@@ -157,6 +158,7 @@ async fn every_counter_starts_at_0() {
         "token_request_duration_seconds",
         "exchanges_total",
         "exchange_duration_seconds",
+        "remembered_failures_total",
         "tokens_cached",
         "certificate_expiry_timestamp_seconds",
         "build_info",

@@ -3,6 +3,7 @@
 //! A caller that hangs up does not cancel the exchange for the others: it runs as a task of its own, and all who want its token wait
 //! for one shared result.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout_at};
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, debug};
 
 use super::attempts::{Attempts, Failed, Granted, followed_by_another};
 use super::error::TokenError;
@@ -19,7 +20,7 @@ use super::integration::Integration;
 use super::request::{CallerId, TokenRequest};
 use super::retries::{Retries, latest_beginning};
 use super::token::Token;
-use super::under_way::{Kind, Outcome, Place};
+use super::under_way::{Exchange, Kind, Outcome, Place};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
@@ -141,18 +142,28 @@ impl Exchanges {
         let request = place.request().clone();
         let as_of = integration.refusals.as_of();
         let turns = if matches!(purpose, Purpose::Renewal(_)) { &integration.renewal_turns } else { &integration.turns };
-        let mut retries = Retries::new();
-        if let Some(moment) = begins_at {
-            place.while_wanted(sleep_until(moment.into())).await?;
-        }
-        // Nobody closes them: this always is a turn.
-        let mut turn = place.while_wanted(turns.acquire()).await?;
+        let (exchange, mut retries) = (Arc::clone(place.exchange()), Retries::new());
+        let first = async {
+            if let Some(moment) = begins_at {
+                sleep_until(moment.into()).await;
+            }
+            // Nobody closes them: this always is a turn.
+            turns.acquire().await
+        };
+        let Some(mut turn) = place.while_wanted(first).await else {
+            debug!(
+                integration = &*integration.name,
+                scope = request.scopes().as_str(),
+                "nobody waits for this token any more: not fetched"
+            );
+            return None;
+        };
         loop {
             // Meanwhile another exchange may have brought a token: one for a fresh one, beside this.
             if let Some(token) = integration.cache.get(&request).filter(|token| purpose.is_met_by(token)) {
                 return Some(Ok(token));
             }
-            let error = match self.attempts.token(&integration, &request, &mut retries, place.exchange().until()).await {
+            let error = match self.attempts.token(&integration, &request, &mut retries, exchange.until()).await {
                 Ok(Granted { token, began }) => {
                     let token = Arc::new(Token::new(token, request.scopes(), began, order, place.is_for_a_fresh_token()));
                     integration.keep(&request, &token);
@@ -162,29 +173,40 @@ impl Exchanges {
                 Err(Failed::WithoutGrant(error)) => return Some(Err(error)),
                 Err(Failed::Exchange(error)) => error,
             };
-            let until = place.exchange().until();
-            let pause = retries.pause(&error, until, Instant::now());
-            // Nobody's turn is a pause.
+            let pause = retries.pause(&error, exchange.until(), Instant::now());
+            // A pause is nobody's turn.
             drop(turn);
-            let next = if let (Some(pause), Some(until)) = (pause, until) {
+            let next = if let Some(pause) = pause {
                 followed_by_another(&integration, &request, &error, retries.made(), pause);
                 let next = async {
                     sleep(pause).await;
                     turns.acquire().await
                 };
-                timeout_at(latest_beginning(until).into(), place.while_wanted(next)).await.map_err(|_| ())
+                in_time(&exchange, place.while_wanted(next)).await
             } else {
-                Err(())
+                None
             };
             turn = match next {
-                Ok(Some(turn)) => turn,
+                Some(Some(turn)) => turn,
                 ended => {
                     let diagnosis = self.attempts.explain(&integration, &request, error, retries.made()).await;
                     integration.refusals.remember(&request, &diagnosis, as_of, Instant::now());
-                    return ended.is_err().then(|| Err(diagnosis.into()));
+                    return ended.is_none().then(|| Err(diagnosis.into()));
                 }
             };
         }
+    }
+}
+
+/// What comes of this, as long as an attempt may begin for any caller who has joined by then.
+async fn in_time<T>(exchange: &Exchange, what: impl Future<Output = T>) -> Option<T> {
+    let mut what = pin!(what);
+    let mut until = exchange.until()?;
+    loop {
+        if let Ok(come) = timeout_at(latest_beginning(until).into(), &mut what).await {
+            return Some(come);
+        }
+        until = exchange.until().filter(|later| *later > until)?;
     }
 }
 

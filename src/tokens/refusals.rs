@@ -17,7 +17,8 @@ use openssl::sha::Sha256;
 use super::request::TokenRequest;
 use crate::maskinporten::Diagnosis;
 
-/// How long a refusal is remembered: at first, and at most. It doubles each time that the same is refused again.
+/// How long a refusal is remembered: at first, and at most. It doubles each time that the same is refused again after that; what is
+/// refused meanwhile, as a renewal can be, is remembered for as long as the last time.
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 /// What nobody has been refused for this long after it was remembered begins anew.
@@ -128,11 +129,14 @@ impl Refusals {
             return;
         }
         let key = self.key(request);
-        let before = self.remembered.get(&key).filter(|before| now < before.until + BEGINS_ANEW_AFTER).map(|before| before.lasts);
-        let lasts = match before.unwrap_or_default() {
-            before if passes => before,
+        let before = self.remembered.get(&key).filter(|before| now < before.until + BEGINS_ANEW_AFTER);
+        let lasted = before.as_ref().map_or(Duration::ZERO, |before| before.lasts);
+        let is_over = before.is_none_or(|before| before.until <= now);
+        let lasts = match lasted {
+            lasted if passes => lasted,
             Duration::ZERO => FIRST,
-            before => (before * 2).min(LONGEST),
+            lasted if is_over => (lasted * 2).min(LONGEST),
+            lasted => lasted,
         };
         let until = now + if passes { wait } else { lasts };
         let weight = u32::try_from(ENTRY + diagnosis.found().len() + diagnosis.remedy().len()).unwrap_or(u32::MAX);

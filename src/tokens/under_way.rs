@@ -1,7 +1,7 @@
 //! The exchanges under way: where the outcome of each will be, and whether anybody still waits for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -31,26 +31,25 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Exchange {
     outcome: watch::Sender<Option<Outcome>>,
-    /// Until when attempts may begin for a caller who waits. Not set: only a renewal does, which comes again by itself.
-    until: OnceLock<Instant>,
+    /// Until when attempts may begin: until the last of the callers who joined leaves. None: only a renewal waits, which comes again by itself.
+    until: Mutex<Option<Instant>>,
 }
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        Self { outcome: watch::Sender::new(None), until: OnceLock::new() }
+        Self { outcome: watch::Sender::new(None), until: Mutex::default() }
     }
 
-    /// Somebody waits for it from now on; a caller until that moment. The first caller's counts.
+    /// Somebody waits for it from now on; a caller until that moment.
     pub(super) fn join(&self, until: Option<Instant>) -> watch::Receiver<Option<Outcome>> {
-        if let Some(until) = until {
-            let _ = self.until.set(until);
-        }
+        let mut latest = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = latest.max(until);
         self.outcome.subscribe()
     }
 
     /// Until when attempts may begin for a caller who waits. None: no caller does.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.until.get().copied()
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,7 +81,7 @@ impl Place {
         self.wanted.0 == Kind::Fresh
     }
 
-    pub(super) fn exchange(&self) -> &Exchange {
+    pub(super) fn exchange(&self) -> &Arc<Exchange> {
         &self.exchange
     }
 

@@ -22,7 +22,7 @@ fn status(status: u16, header: Option<(&str, &str)>, body: &str) -> FaultKind {
 }
 
 #[rstest]
-#[case::too_many_requests(status(429, Some(("Retry-After", "7")), ""), Cause::TooManyRequests, &["status 429"])]
+#[case::too_many_requests(status(429, Some(("Retry-After", "70")), ""), Cause::TooManyRequests, &["status 429"])]
 #[case::outage(status(503, None, ""), Cause::Outage, &["status 503"])]
 #[case::gateway_page(FaultKind::Html { status: 502 }, Cause::Outage, &["status 502 (Bad gateway)"])]
 #[case::captive_redirect(status(302, Some(("Location", "https://login.example.no/?next=secret")), ""), Cause::Redirect, &["it redirects to https://login.example.no."])]

@@ -197,11 +197,11 @@ may = [{{ integration = "freg-second", scopes = ["test:*"] }}]
 async fn no_third_attempt_and_none_that_would_change_nothing() {
     let simulator = simulator();
     let portvakt = Portvakt::start(&configuration(&simulator));
-    for code in ["MP-130", "issue-time-after-now", "iat-out-of-tolerance"] {
+    for (number, code) in ["MP-130", "issue-time-after-now", "iat-out-of-tolerance"].into_iter().enumerate() {
         // The clock is right, and Maskinporten refuses all the same: the same again would be refused the same.
         simulator.reset_counters();
         simulator.fault(FaultKind::Error { code: code.to_owned() }).unwrap();
-        assert_eq!(asking(&portvakt, 1).send().await.status, 502);
+        assert_eq!(asking(&portvakt, number).send().await.status, 502);
         assert_eq!(counted(&simulator), (1, 1), "{code}");
     }
     let portvakt = Portvakt::start(&configuration(&simulator));
@@ -213,7 +213,7 @@ async fn no_third_attempt_and_none_that_would_change_nothing() {
     let failed = lines(&portvakt, "no token");
     assert!(failed.len() == 1 && failed[0].contains("\"attempt\":2"), "{failed:?}");
     // Other refusals get no second attempt, however far off the clock is.
-    for (number, code) in ["MP-121", "MP-200", "MP-012", "kid-required"].into_iter().enumerate() {
+    for (number, code) in ["MP-121", "MP-200", "kid-required"].into_iter().enumerate() {
         simulator.reset_counters();
         let fault = Fault::from(FaultKind::Error { code: code.to_owned() });
         simulator.faults(vec![skew(-300).into(), fault]).unwrap();

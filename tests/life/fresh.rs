@@ -113,17 +113,18 @@ async fn a_post_that_fails_tells_so_and_leaves_the_cached_token() {
     for (fault, status, error) in [
         (FaultKind::Error { code: "MP-200".to_owned() }, 502, "invalid_scope"),
         (
-            FaultKind::Status { status: 503, headers: [("Retry-After".to_owned(), "7".to_owned())].into(), body: String::new() },
+            FaultKind::Status { status: 503, headers: [("Retry-After".to_owned(), "30".to_owned())].into(), body: String::new() },
             503,
             "temporarily_unavailable",
         ),
     ] {
-        simulator.fault(fault.times(1)).unwrap();
+        simulator.fault(fault).unwrap();
         let failed = portvakt.ask().post().send().await;
         assert_eq!((failed.status, failed.error()), (status, error), "{}", failed.text);
-        assert_eq!(failed.header("Retry-After"), (status == 503).then_some("7"));
+        assert_eq!(failed.header("Retry-After"), (status == 503).then_some("30"));
         assert_eq!(portvakt.ask().send().await.token(), old.token());
     }
+    simulator.clear_faults();
     // The next one tries anew, at once.
     let new = portvakt.ask().post().send().await;
     assert_ne!(new.token(), old.token());

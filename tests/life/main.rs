@@ -12,5 +12,7 @@ mod grants;
 mod identity;
 mod lifetimes;
 mod limits;
+mod refusals;
 mod renewal;
+mod retries;
 mod single_flight;

@@ -68,7 +68,7 @@ fn an_outage_is_unavailable_and_says_when_to_come_back() {
     let oauth = r#"{"error":"temporarily_unavailable","error_description":"later"}"#;
     let in_the_past = "Sun, 06 Nov 1994 08:49:37 GMT";
     let table = [
-        (status(429, Some("7"), ""), Some("7")),
+        (status(429, Some("70"), ""), Some("70")),
         (status(503, Some("120"), ""), Some("120")),
         (status(503, Some("120"), oauth), Some("120")),
         (status(500, Some("0"), ""), Some("1")),

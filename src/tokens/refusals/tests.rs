@@ -66,16 +66,15 @@ fn it_begins_anew_when_a_token_came_and_when_all_is_forgotten() {
     let (refusals, wanted, other, now) = (Refusals::new(), request("a:b"), request("c:d"), Instant::now());
     let forget: [&dyn Fn(); 2] = [&|| refusals.forget(&wanted), &|| refusals.clear()];
     for forget in forget {
-        for request in [&wanted, &wanted, &other] {
-            refusals.remember(request, &REFUSED, refusals.as_of(), now);
+        for (request, at) in [(&wanted, now), (&wanted, now + seconds(5)), (&other, now)] {
+            refusals.remember(request, &REFUSED, refusals.as_of(), at);
         }
-        assert_eq!(left(&refusals, &wanted, now), Some(10));
-        let others = left(&refusals, &other, now);
-        assert!(others.is_some());
+        assert_eq!(left(&refusals, &wanted, now + seconds(5)), Some(10));
+        assert_eq!(left(&refusals, &other, now), Some(5));
         forget();
-        assert_eq!(left(&refusals, &wanted, now), None);
-        refusals.remember(&wanted, &REFUSED, refusals.as_of(), now);
-        assert_eq!(left(&refusals, &wanted, now), Some(5));
+        assert_eq!(left(&refusals, &wanted, now + seconds(5)), None);
+        refusals.remember(&wanted, &REFUSED, refusals.as_of(), now + seconds(5));
+        assert_eq!(left(&refusals, &wanted, now + seconds(5)), Some(5));
         refusals.forget(&wanted);
     }
     assert_eq!(left(&refusals, &other, now), None, "all was forgotten");
@@ -106,8 +105,19 @@ fn what_passes_by_itself_is_remembered_only_for_as_long_as_it_asked_us_to_wait()
     assert_eq!(left(&refusals, &request, now), Some(5));
     assert!(!refusals.recall(&request, now).unwrap().asks_to_wait());
     refusals.remember(&request, &outage(Some(1)), refusals.as_of(), now);
-    refusals.remember(&request, &REFUSED, refusals.as_of(), now);
-    assert_eq!(left(&refusals, &request, now), Some(10));
+    refusals.remember(&request, &REFUSED, refusals.as_of(), now + seconds(1));
+    assert_eq!(left(&refusals, &request, now + seconds(1)), Some(10));
+}
+
+#[test]
+fn what_is_refused_while_it_is_remembered_is_no_repetition() {
+    let (refusals, request, now) = (Refusals::new(), request("a:b"), Instant::now());
+    for second in 0..5 {
+        refusals.remember(&request, &REFUSED, refusals.as_of(), now + seconds(second));
+        assert_eq!(left(&refusals, &request, now + seconds(second)), Some(5));
+    }
+    refusals.remember(&request, &REFUSED, refusals.as_of(), now + seconds(9));
+    assert_eq!(left(&refusals, &request, now + seconds(9)), Some(10));
 }
 
 #[test]
@@ -160,7 +170,7 @@ proptest! {
             match event {
                 Event::Refused(number) => {
                     let before = model.get(&number).filter(|(at, lasts)| now < *at + seconds(lasts + 60));
-                    let lasts = before.map_or(5, |(_, lasts)| (lasts * 2).min(60));
+                    let lasts = before.map_or(5, |(at, lasts)| if now < *at + seconds(*lasts) { *lasts } else { (lasts * 2).min(60) });
                     model.insert(number, (now, lasts));
                     refusals.remember(&name(number), &REFUSED, refusals.as_of(), now);
                 }
