@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::circuit::OpenCircuit;
 use crate::maskinporten::{Diagnosis, GrantError, Validity};
 
 /// Why there is no token. Cloned to all who waited for it.
@@ -24,8 +25,11 @@ pub enum TokenError {
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
     #[error("No answer from Maskinporten within {} ms, the wait for a turn included", .0.as_millis())]
     Deadline(Duration),
-    /// More different tokens are being fetched for this integration than can be waited for.
-    #[error("Too many tokens of integration {0} are being fetched at the same time")]
+    /// Nothing but failures has come from the token endpoint for a while: nobody is made to wait for another one.
+    #[error("{0}")]
+    CircuitOpen(Arc<OpenCircuit>),
+    /// More requests wait for this integration's tokens, or for any, than can be waited for.
+    #[error("Too many requests wait for tokens already, or too many of them for integration {0}")]
     TooMany(Arc<str>),
     /// The request made no grant.
     #[error(transparent)]
@@ -42,6 +46,7 @@ impl TokenError {
             Self::Exchange(diagnosis) if diagnosis.error().can_pass_by_itself() => {
                 soon.max(diagnosis.error().retry_after().unwrap_or_default())
             }
+            Self::CircuitOpen(open) => soon.max(open.retry_after()),
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }

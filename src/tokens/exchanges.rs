@@ -135,6 +135,20 @@ impl Exchanges {
         Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
+    /// Where exchanges are made.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// One exchange that nobody waits for, beside those under way and without a turn. Its token is kept.
+    pub(super) async fn try_once(&self, integration: &Integration, request: &TokenRequest, purpose: &Purpose) {
+        let order = self.order.fetch_add(1, Relaxed);
+        if let Ok(Granted { token, began }) = self.attempts.token(integration, request).await {
+            let token = Token::new(token, request.scopes(), began, order, purpose.kind() == Kind::Fresh);
+            integration.keep(request, &Arc::new(token));
+        }
+    }
+
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
     pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
         let key = (purpose.kind(), request.clone());

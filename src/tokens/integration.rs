@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::cache::TokenCache;
+use super::circuit::Circuit;
 use super::clock::EnvironmentClock;
 use super::exchanges::{AT_ONCE, UnderWay};
 use super::failures::Failures;
@@ -25,6 +26,8 @@ pub(super) struct Integration {
     pub(super) metrics: IntegrationMetrics,
     /// Its environment's, shared with the others that are there.
     pub(super) clock: Arc<EnvironmentClock>,
+    /// Its token endpoint's, shared in the same way.
+    pub(super) circuit: Arc<Circuit>,
     pub(super) failures: Failures,
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
@@ -42,6 +45,7 @@ impl Integration {
         cache: TokenCache,
         metrics: IntegrationMetrics,
         clock: Arc<EnvironmentClock>,
+        circuit: Arc<Circuit>,
     ) -> Self {
         Self {
             name,
@@ -50,6 +54,7 @@ impl Integration {
             cache,
             metrics,
             clock,
+            circuit,
             failures: Failures::default(),
             under_way: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod cache;
+mod circuit;
 mod clock;
 mod error;
 mod exchanges;
@@ -14,7 +15,10 @@ mod request;
 mod service;
 mod signing;
 mod token;
+mod trials;
+mod waiting;
 
+pub use circuit::OpenCircuit;
 pub use error::TokenError;
 pub use request::{AuthorizationDetails, CallerId, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
 pub use service::{IntegrationSettings, Settings, StartError, TokenService};

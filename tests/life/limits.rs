@@ -99,7 +99,7 @@ async fn too_many_different_tokens_at_once_are_refused_at_once_and_take_nothing_
             "{}",
             refused.text
         );
-        assert!(refused.description().starts_with("Too many tokens of integration freg"), "{}", refused.text);
+        assert!(refused.description().starts_with("Too many requests wait for tokens already"), "{}", refused.text);
     }
     assert_eq!(kept.send().await.token(), token.token());
     assert_eq!(other.send().await.status, 200);
