@@ -118,8 +118,7 @@ impl<T: Clone> Trials<T> {
     pub(super) fn end(&mut self, now: Instant) -> Vec<(oneshot::Sender<Duration>, Duration)> {
         self.turns.clear();
         let held = self.wanted.drain().flat_map(|(_, wanted)| wanted.renewals).filter(|held| held.waits(now));
-        let (mut with_token, without): (Vec<_>, Vec<_>) = held.partition(|held| held.ends.is_some());
-        with_token.sort_by_key(|held| held.ends);
+        let (with_token, without): (Vec<_>, Vec<_>) = held.partition(|held| held.ends.is_some());
         spread(without, Duration::ZERO, now).chain(spread(with_token, LEAST_SPREAD, now)).collect()
     }
 }
@@ -127,12 +126,12 @@ impl<T: Clone> Trials<T> {
 /// Side by side over a time that is longer the more there are, each somewhere in its own part of it.
 fn spread<T>(held: Vec<Held<T>>, least: Duration, now: Instant) -> impl Iterator<Item = (oneshot::Sender<Duration>, Duration)> {
     let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
-    let apart = APART.saturating_mul(count).clamp(least, MOST_SPREAD) / count.max(1);
+    let spread = APART.saturating_mul(count).clamp(least, MOST_SPREAD);
     (0..).zip(held).map(move |(place, held)| {
-        let after = apart.mul_f64(f64::from(place) + rand::rng().random_range(0.0..1.0));
+        let part = (f64::from(place) + rand::rng().random_range(0.0..1.0)) / f64::from(count);
         // Half of what is left of its token is for the attempts that may still fail.
-        let most = held.ends.map_or(MOST_SPREAD, |ends| ends.saturating_duration_since(now) / 2);
-        (held.resume, after.min(most))
+        let most = held.ends.map_or(spread, |ends| spread.min(ends.saturating_duration_since(now) / 2));
+        (held.resume, most.mul_f64(part))
     })
 }
 

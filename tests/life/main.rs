@@ -6,11 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod circuit;
 mod clock;
 mod fresh;
 mod grants;
 mod identity;
 mod lifetimes;
 mod limits;
+mod outage;
+mod overload;
 mod renewal;
 mod single_flight;
