@@ -131,7 +131,7 @@ impl Circuit {
     ) -> Option<(Arc<OpenCircuit>, bool)> {
         let mut state = self.state_of_trouble(now)?;
         let (since, error, retry_after) = state.holds_back(integration, now)?;
-        let begin = state.trials.refused(integration, trial);
+        let begin = state.trials.refused(integration, now, trial);
         let token_endpoint = Arc::clone(&self.token_endpoint);
         Some((Arc::new(OpenCircuit { token_endpoint, since, error, retry_after }), begin))
     }

@@ -30,7 +30,6 @@ const PART: u32 = 16;
 const FIRST_PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(60);
 const SHORTEST_PAUSE_WHEN_REFUSED: Duration = Duration::from_millis(250);
-const PART_WHEN_REFUSED: u32 = 3;
 /// A life that is shorter than an exchange takes must not make keeping warm a loop without a pause.
 const SHORTEST_LIFE: Duration = Duration::from_millis(250);
 /// From so many tokens on, those that were pushed out of the cache are looked for and let go of before they are due: however many
@@ -196,11 +195,21 @@ fn pause(attempt: u32, first: Duration, longest: Duration) -> Duration {
     first.saturating_mul(1 << attempt.min(16)).min(longest).mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
-/// Shorter the less is left of the token, so that several attempts fit into it. Not beyond its end.
+/// Not beyond the token's end.
 fn pause_while_valid(attempt: u32, error: &TokenError, left: Duration) -> Duration {
-    let soon = pause(attempt, FIRST_PAUSE, LONGEST_PAUSE.min(left / PART)).max(FIRST_PAUSE.mul_f64(rand::rng().random_range(0.8..1.2)));
-    let when_refused = pause(attempt, FIRST_PAUSE_WHEN_REFUSED, LONGEST_PAUSE_WHEN_REFUSED.min(left / PART_WHEN_REFUSED));
-    error.retry_after(soon, when_refused.max(SHORTEST_PAUSE_WHEN_REFUSED)).min(left)
+    error.retry_after(pause_after_what_passes(attempt, left), pause_after_a_refusal(attempt, left)).min(left)
+}
+
+/// Shorter the less is left of the token, so that many attempts fit into it.
+fn pause_after_what_passes(attempt: u32, left: Duration) -> Duration {
+    let shortest = FIRST_PAUSE.mul_f64(rand::rng().random_range(0.8..1.2));
+    pause(attempt, FIRST_PAUSE, LONGEST_PAUSE.min(left / PART)).max(shortest)
+}
+
+fn pause_after_a_refusal(attempt: u32, left: Duration) -> Duration {
+    // Half of what is left, so that there is time for another one; towards the end not many small ones.
+    let longest = (left / 2).max(Duration::from_secs(1)).min(left * 3 / 5).min(LONGEST_PAUSE_WHEN_REFUSED);
+    pause(attempt, FIRST_PAUSE_WHEN_REFUSED, longest).max(SHORTEST_PAUSE_WHEN_REFUSED)
 }
 
 /// The earliest first, in a heap that gives the greatest.
@@ -223,3 +232,6 @@ impl PartialEq for Due {
 }
 
 impl Eq for Due {}
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use super::request::{IntegrationId, TokenRequest};
 
 /// From one trial to the next.
 const EVERY: Duration = Duration::from_secs(1);
+/// A request that was told that there is no token is tried for so long, for whoever comes next.
+const WANTED_FOR: Duration = Duration::from_secs(30);
 /// Renewals that have waited are resumed this far apart, so that Maskinporten is not met with all of them at once…
 const APART: Duration = Duration::from_millis(20);
 /// … over so long a time at least, where there is a token meanwhile, and at most.
@@ -40,6 +42,8 @@ pub(super) struct Trials<T> {
     /// Of those that want something, the one whose turn is next in front.
     turns: VecDeque<IntegrationId>,
     last: Option<Instant>,
+    /// The last one that was not left out because nobody may be tried.
+    last_made: Option<Instant>,
     /// Somebody makes them.
     are_made: bool,
 }
@@ -48,8 +52,15 @@ pub(super) struct Trials<T> {
 struct Wanted<T> {
     renewals: VecDeque<Held<T>>,
     /// One of the requests that were told that there is no token.
-    refused: Option<T>,
+    refused: Option<Refused<T>>,
     last_was_a_renewal: bool,
+}
+
+#[derive(Debug)]
+struct Refused<T> {
+    trial: T,
+    until: Instant,
+    was_tried: bool,
 }
 
 /// A renewal that waits until the circuit is closed, or its token has ended.
@@ -63,17 +74,22 @@ struct Held<T> {
 
 impl<T: Clone> Trials<T> {
     pub(super) fn new() -> Self {
-        Self { wanted: HashMap::new(), turns: VecDeque::new(), last: None, are_made: false }
+        Self { wanted: HashMap::new(), turns: VecDeque::new(), last: None, last_made: None, are_made: false }
     }
 
     /// The circuit has opened.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.last = Some(now);
+        (self.last, self.last_made) = (Some(now), None);
     }
 
     /// True: the trials are to be begun.
-    pub(super) fn refused(&mut self, integration: IntegrationId, trial: impl FnOnce() -> T) -> bool {
-        self.wanted_of(integration).refused.get_or_insert_with(trial);
+    pub(super) fn refused(&mut self, integration: IntegrationId, now: Instant, trial: impl FnOnce() -> T) -> bool {
+        let until = now + WANTED_FOR;
+        match &mut self.wanted_of(integration).refused {
+            Some(refused) if !refused.was_tried => refused.until = until,
+            // Another one each time, for one may fail for a reason of its own.
+            place => *place = Some(Refused { trial: trial(), until, was_tried: false }),
+        }
         !std::mem::replace(&mut self.are_made, true)
     }
 
@@ -92,6 +108,11 @@ impl<T: Clone> Trials<T> {
         })
     }
 
+    /// When the last one was begun, since the circuit opened.
+    pub(super) fn last_made(&self) -> Option<Instant> {
+        self.last_made
+    }
+
     /// When the next one is due. None: nothing is wanted any more, and whoever makes them ends.
     pub(super) fn next(&mut self) -> Option<Instant> {
         self.are_made = !self.wanted.is_empty();
@@ -103,14 +124,15 @@ impl<T: Clone> Trials<T> {
         self.last = Some(now);
         self.wanted.retain(|&integration, wanted| {
             wanted.renewals.retain(|held| held.waits(now));
-            // Whoever asked has been told when to come back, and that is not yet.
-            wanted.refused.take_if(|_| !may(integration));
+            // Of one that may not be tried yet, whoever asked has been told when to come back.
+            wanted.refused.take_if(|refused| refused.until <= now || !may(integration));
             !wanted.renewals.is_empty() || wanted.refused.is_some()
         });
         self.turns.retain(|integration| self.wanted.contains_key(integration));
         let turn = self.turns.iter().position(|&integration| may(integration))?;
         let integration = self.turns.remove(turn)?;
         self.turns.push_back(integration);
+        self.last_made = Some(now);
         self.wanted.get_mut(&integration)?.take()
     }
 
@@ -145,10 +167,11 @@ impl<T: Clone> Wanted<T> {
     /// A renewal and a request in turn. The renewal goes on waiting.
     fn take(&mut self) -> Option<T> {
         if (self.last_was_a_renewal || self.renewals.is_empty())
-            && let Some(refused) = self.refused.take()
+            && let Some(refused) = &mut self.refused
         {
             self.last_was_a_renewal = false;
-            return Some(refused);
+            refused.was_tried = true;
+            return Some(refused.trial.clone());
         }
         self.last_was_a_renewal = true;
         self.renewals.rotate_left(usize::from(self.renewals.len() > 1));

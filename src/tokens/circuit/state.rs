@@ -16,8 +16,10 @@ const LEAST_FAILURES: u64 = 5;
 const FAILING_FOR: Duration = Duration::from_secs(5);
 /// An integration that has asked for nothing for so long is not in use: it need not have failed for the circuit to open.
 const IN_USE: Duration = Duration::from_secs(15);
-/// A failure this long ago says nothing about now: if nobody has wanted anything since, the next one who does is not held back.
-const SAYS_NOTHING_AFTER: Duration = Duration::from_secs(30);
+/// Failures before a pause of this length say nothing about those after it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// Nor does the last failure about now, when nothing has been tried for so long: the next one who asks is not held back.
+const SAYS_NOTHING_AFTER: Duration = Duration::from_secs(10);
 /// From so many integrations on, those that are not in use are forgotten when another one comes: reloads do not make it grow.
 const ROOM: usize = 64;
 
@@ -80,6 +82,13 @@ impl<T: Clone> State<T> {
         if self.last_success.is_some_and(|success| began < success) {
             return;
         }
+        if self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| !trouble.is_open && now.saturating_duration_since(trouble.latest_at) >= FORGOTTEN_AFTER)
+        {
+            self.forget();
+        }
         let member = self.members.entry(integration).or_insert(Member { asked: began, has_failed: false, not_before: None });
         member.has_failed = true;
         member.not_before = error.retry_after().map(|wait| now + wait);
@@ -103,12 +112,16 @@ impl<T: Clone> State<T> {
 
     pub(super) fn succeeded(&mut self, now: Instant) -> Option<Closed> {
         self.last_success = Some(now);
+        let Trouble { since, failures, began, is_open, .. } = self.forget()?;
+        is_open.then(|| Closed { since, failures, lasted: now.saturating_duration_since(began), resumed: self.trials.end(now) })
+    }
+
+    fn forget(&mut self) -> Option<Trouble> {
         let trouble = self.trouble.take()?;
         for member in self.members.values_mut() {
             (member.has_failed, member.not_before) = (false, None);
         }
-        let Trouble { since, failures, began, is_open, .. } = trouble;
-        is_open.then(|| Closed { since, failures, lasted: now.saturating_duration_since(began), resumed: self.trials.end(now) })
+        Some(trouble)
     }
 
     /// Opens when it is due, and then says since when, how many failures there have been, and the latest.
@@ -136,7 +149,9 @@ impl<T: Clone> State<T> {
     /// Since when, by what, and for how long whoever asks shall stay away.
     pub(super) fn holds_back(&self, integration: IntegrationId, now: Instant) -> Option<(Timestamp, Arc<ExchangeError>, Duration)> {
         let trouble = self.trouble.as_ref().filter(|_| self.is_open_for(integration))?;
-        let is_recent = now.saturating_duration_since(trouble.latest_at) < SAYS_NOTHING_AFTER;
+        // A trial may hang for long before it fails.
+        let last = self.trials.last_made().map_or(trouble.latest_at, |made| made.max(trouble.latest_at));
+        let is_recent = now.saturating_duration_since(last) < SAYS_NOTHING_AFTER;
         let not_before = self.members.get(&integration).and_then(|member| member.not_before);
         let wait = not_before.map_or(Duration::ZERO, |not_before| not_before.saturating_duration_since(now));
         is_recent.then(|| (trouble.since, Arc::clone(&trouble.latest), wait.max(Duration::from_secs(1))))

@@ -22,15 +22,15 @@ fn tried(trials: &mut Trials<&'static str>, now: Instant, seconds: u64) -> Vec<&
 #[test]
 fn one_a_second_for_as_long_as_anybody_wants_one() {
     let (mut trials, now) = trials();
-    assert!(trials.refused(A, || "refused"), "somebody has to make them");
-    assert!(!trials.refused(A, || "refused too"), "somebody does");
+    assert!(trials.refused(A, now, || "refused"), "somebody has to make them");
+    assert!(!trials.refused(A, now, || "refused too"), "somebody does");
     assert_eq!(trials.next(), Some(after(now, 1)));
-    assert_eq!(trials.take(after(now, 1), |_| true), Some("refused"));
-    assert_eq!(trials.next(), Some(after(now, 2)), "whether one is wanted shows then");
-    assert_eq!(trials.take(after(now, 2), |_| true), None);
+    assert_eq!(tried(&mut trials, now, 2), ["refused", "refused"]);
+    trials.refused(A, after(now, 2), || "another");
+    assert_eq!(tried(&mut trials, after(now, 2), 40), ["another"; 29], "for half a minute");
     assert_eq!(trials.next(), None);
-    assert!(trials.refused(A, || "later"), "nobody makes them any more");
-    assert_eq!(trials.next(), Some(after(now, 3)), "not sooner than a second after the last");
+    assert!(trials.refused(A, after(now, 42), || "later"), "nobody makes them any more");
+    assert_eq!(trials.next(), Some(after(now, 43)), "not sooner than a second after the last");
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn renewals_requests_and_integrations_take_turns() {
     let (mut trials, now) = trials();
     let _first = trials.hold(A, None, "first");
     let _second = trials.hold(A, None, "second");
-    trials.refused(A, || "refused");
-    assert_eq!(tried(&mut trials, now, 4), ["first", "refused", "second", "first"]);
+    trials.refused(A, now, || "refused");
+    assert_eq!(tried(&mut trials, now, 4), ["first", "refused", "second", "refused"]);
     let _other = trials.hold(B, None, "other");
     let seen = tried(&mut trials, now, 4);
     assert_eq!(seen.iter().filter(|tried| **tried == "other").count(), 2, "{seen:?}");
@@ -60,7 +60,7 @@ fn who_waits_no_more_is_not_tried() {
 fn an_integration_that_may_not_be_tried_keeps_its_renewals_and_no_request() {
     let (mut trials, now) = trials();
     let _renewal = trials.hold(A, None, "renewal");
-    trials.refused(A, || "refused");
+    trials.refused(A, now, || "refused");
     let _other = trials.hold(B, None, "other");
     for second in 1..4 {
         assert_eq!(trials.take(after(now, second), |integration| integration == B), Some("other"));

@@ -130,9 +130,27 @@ fn an_exchange_that_hung_through_the_end_of_an_outage_does_not_count() {
 #[test]
 fn what_failed_long_ago_holds_nobody_back() {
     let mut scene = Scene::open(&[A]);
-    assert!(scene.after(24_000).holds_back(A));
-    assert!(!scene.after(1100).holds_back(A), "half a minute after the last failure");
+    assert!(scene.after(4_900).holds_back(A));
+    assert!(!scene.after(200).holds_back(A), "ten seconds after the last failure");
     assert!(scene.fails(A).holds_back(A), "it has failed again");
+    let (_renewal, _) = scene.state.trials.hold(A, None, "hangs");
+    let now = scene.after(9_000).now;
+    assert_eq!(scene.state.take_trial(now), Some("hangs"));
+    assert!(scene.after(9_000).holds_back(A), "a trial was begun meanwhile");
+    assert!(!scene.after(1_000).holds_back(A));
+}
+
+#[test]
+fn failures_before_a_long_pause_do_not_count() {
+    let mut scene = Scene::new();
+    for _ in 0..4 {
+        scene.fails(A);
+    }
+    for _ in 0..4 {
+        assert!(!scene.after(60_000).fails(A).opens());
+    }
+    let mut scene = Scene::open(&[A]);
+    assert!(scene.after(60_000).fails(A).holds_back(A), "what is open is closed by a success only");
 }
 
 #[test]
@@ -181,7 +199,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![6 => (0..3u32).prop_map(Step::Fails), 1 => (0..3u32).prop_map(Step::Succeeds), 4 => (1..4000u64).prop_map(Step::Passes)]
+    prop_oneof![6 => (0..3u32).prop_map(Step::Fails), 1 => (0..3u32).prop_map(Step::Succeeds), 4 => (1..4000u64).prop_map(Step::Passes), 1 => (9_000..70_000u64).prop_map(Step::Passes)]
 }
 
 proptest! {
@@ -197,6 +215,9 @@ proptest! {
                 Step::Fails(number) => {
                     asked.insert(number, scene.now);
                     scene.fails(IntegrationId(number));
+                    if !is_open && failures.last().is_some_and(|(_, at)| scene.now - *at >= FORGOTTEN_AFTER) {
+                        failures.clear();
+                    }
                     failures.push((number, scene.now));
                 }
                 Step::Succeeds(number) => {
