@@ -199,6 +199,7 @@ fn no_token(error: &TokenError) -> Row {
             let known = KnownError::of(Cause::OwnCertificateNotValid);
             unavailable(503, format!("{error}. {} {}", known.meaning, known.what_to_do()), RETRY_WHEN_MENDED)
         }
+        TokenError::CircuitOpen(open) => unavailable(503, format!("{error} {}", open.error().known().what_to_do()), open.retry_after()),
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),

@@ -93,6 +93,8 @@ impl Listener {
                 ready(Ok::<_, Infallible>(entrance))
             })
         });
+        // Who closes the connection has hung up: nothing waits for an answer that nobody will read.
+        let server = server.h1_allow_half_closed(false);
         Ok(server.keep_alive(KEEP_ALIVE).disable_signals().shutdown_timeout(whole_seconds(grace)).listen(self.0)?.run())
     }
 

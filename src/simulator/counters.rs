@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -65,6 +66,8 @@ pub struct Tally {
 pub struct SeenGrant {
     /// The request's place among those at the token endpoint since the start, from 1. A reset does not begin anew.
     pub number: u64,
+    /// When it arrived, counted from the simulator's start.
+    pub milliseconds: u64,
     /// `Content-Type` of the request.
     pub content_type: String,
     /// The JWT's header. Empty when the assertion was no JWT.
@@ -134,6 +137,7 @@ pub(super) struct Counting {
     open_connections: AtomicU64,
     /// Never reset: a request that was under way then must not be taken for a later one.
     requests: AtomicU64,
+    started: Instant,
 }
 
 impl Counting {
@@ -143,6 +147,7 @@ impl Counting {
             progress: watch::Sender::default(),
             open_connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            started: Instant::now(),
         }
     }
 
@@ -182,6 +187,7 @@ impl Counting {
     /// A request at the token endpoint. `client` is the ID of a client that is known.
     pub(super) fn received(&self, client: Option<&str>, scope: Option<&str>, mut grant: SeenGrant) -> Counted {
         grant.number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        grant.milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let counted = self.update(|counters| {
             counters.received += 1;
             let client = client.unwrap_or(UNKNOWN).to_owned();

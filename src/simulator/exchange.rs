@@ -89,6 +89,7 @@ impl Core {
         };
         let seen = SeenGrant {
             number: 0,
+            milliseconds: 0,
             content_type: form.content_type.to_owned(),
             header: grant.map_or_else(Map::new, |grant| grant.header.clone()),
             claims: grant.map_or_else(Map::new, |grant| grant.claims.clone()),

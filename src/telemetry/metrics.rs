@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    process_collector::ProcessCollector,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, process_collector::ProcessCollector,
 };
 
 use super::spread_histogram::SpreadHistogram;
@@ -30,6 +30,9 @@ pub struct Metrics {
     pub tokens_cached: IntGauge,
     certificate_expiry: GaugeVec,
     clock_skew: GaugeVec,
+    circuit_open: IntGaugeVec,
+    /// Requests that wait for Maskinporten.
+    pub waiting: WaitingMetrics,
     nobody: CallerMetrics,
 }
 
@@ -60,6 +63,15 @@ pub struct IntegrationMetrics {
     granted: IntCounter,
     duration: Histogram,
     remembered: IntCounter,
+}
+
+/// Requests that wait for Maskinporten.
+#[derive(Clone, Debug)]
+pub struct WaitingMetrics {
+    /// Now.
+    pub waiting: IntGauge,
+    /// Those that were refused, as too many waited.
+    pub refused: IntCounter,
 }
 
 /// How far our clock is from one environment's.
@@ -135,6 +147,20 @@ impl Metrics {
             ),
             &["environment"],
         )?;
+        let circuit_open = IntGaugeVec::new(
+            Opts::new(
+                "portvakt_circuit_open",
+                "1 while exchanges at an environment's token endpoint do nothing but fail, so that nobody is made to wait for them",
+            ),
+            &["environment"],
+        )?;
+        let waiting = WaitingMetrics {
+            waiting: IntGauge::new("portvakt_waiting_requests", "Requests that wait for Maskinporten")?,
+            refused: IntCounter::new(
+                "portvakt_waiting_requests_refused_total",
+                "Requests for tokens that were not in the cache, refused because too many waited already",
+            )?,
+        };
         let build_info = Gauge::with_opts(
             Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
                 .const_label("version", env!("CARGO_PKG_VERSION"))
@@ -149,6 +175,9 @@ impl Metrics {
         registry.register(Box::new(tokens_cached.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
         registry.register(Box::new(clock_skew.clone()))?;
+        registry.register(Box::new(circuit_open.clone()))?;
+        registry.register(Box::new(waiting.waiting.clone()))?;
+        registry.register(Box::new(waiting.refused.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
@@ -162,6 +191,8 @@ impl Metrics {
             tokens_cached,
             certificate_expiry,
             clock_skew,
+            circuit_open,
+            waiting,
             nobody,
         })
     }
@@ -199,6 +230,11 @@ impl Metrics {
     /// The handle of an environment's clock. It shows nothing before its first value.
     pub fn clock(&self, environment: &str) -> ClockMetrics {
         ClockMetrics { environment: environment.into(), skew: self.clock_skew.clone() }
+    }
+
+    /// The handle of an environment's circuit, which starts at 0: closed.
+    pub fn circuit(&self, environment: &str) -> IntGauge {
+        self.circuit_open.with_label_values(&[environment])
     }
 
     /// Everything, in Prometheus' text format.

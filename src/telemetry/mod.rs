@@ -7,5 +7,5 @@ mod spread_histogram;
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
 pub use prometheus::Error as MetricsError;
 
-pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult};
+pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult, WaitingMetrics};
 pub use spread_histogram::SpreadHistogram;

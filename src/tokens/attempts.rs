@@ -120,7 +120,9 @@ impl Attempts {
         let started = Instant::now();
         let (grant, correction) = self.sign(integration, request).await?;
         let began = Instant::now();
+        integration.circuit.began(request.integration(), began);
         let Exchanged { result, clock } = self.endpoint.exchange(integration.client.environment(), &grant).await;
+        integration.circuit.ended(request.integration(), began, &result, Instant::now());
         let now = Moment::now();
         match &result {
             Ok(_) => integration.metrics.exchange_granted(started.elapsed()),

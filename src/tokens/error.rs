@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::circuit::OpenCircuit;
 use super::refusals::Remembered;
 use crate::maskinporten::{Diagnosis, GrantError, Validity};
 
@@ -28,8 +29,11 @@ pub enum TokenError {
     /// The caller has waited as long as it may. The exchange goes on for those who come next.
     #[error("No answer from Maskinporten within {} ms, the wait for a turn included", .0.as_millis())]
     Deadline(Duration),
-    /// More different tokens are being fetched for this integration than can be waited for.
-    #[error("Too many tokens of integration {0} are being fetched at the same time")]
+    /// Nothing but failures has come from the token endpoint for a while: nobody is made to wait for another one.
+    #[error("{0}")]
+    CircuitOpen(Arc<OpenCircuit>),
+    /// More requests wait for this integration's tokens, or for any, than can be waited for.
+    #[error("Too many requests wait for tokens already, or too many of them for integration {0}")]
     TooMany(Arc<str>),
     /// The request made no grant.
     #[error(transparent)]
@@ -45,7 +49,7 @@ impl TokenError {
         match self {
             Self::Exchange(diagnosis) => Some(diagnosis),
             Self::Remembered(remembered) => Some(remembered.diagnosis()),
-            Self::Certificate { .. } | Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => None,
+            Self::Certificate { .. } | Self::Deadline(_) | Self::TooMany(_) | Self::CircuitOpen(_) | Self::Grant(_) | Self::Defect => None,
         }
     }
 
@@ -56,6 +60,7 @@ impl TokenError {
                 soon.max(diagnosis.error().retry_after().unwrap_or_default())
             }
             Self::Remembered(remembered) => soon.max(remembered.left()),
+            Self::CircuitOpen(open) => soon.max(open.retry_after()),
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
             Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
         }

@@ -95,6 +95,28 @@ impl Exchanges {
         Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
+    /// Where exchanges are made.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// One exchange that nobody waits for, beside those under way and without a turn. Its token is kept.
+    pub(super) async fn try_once(&self, integration: &Integration, request: &TokenRequest, purpose: &Purpose) {
+        let order = self.order.fetch_add(1, Relaxed);
+        let (as_of, mut retries) = (integration.refusals.as_of(), Retries::new());
+        match self.attempts.token(integration, request, &mut retries, None).await {
+            Ok(granted) => {
+                kept(integration, request, granted, order, purpose.kind() == Kind::Fresh);
+            }
+            Err(Failed::Exchange(error)) => {
+                let diagnosis = self.attempts.explain(integration, request, error, retries.made()).await;
+                integration.refusals.remember(request, &diagnosis, as_of, Instant::now());
+            }
+            // It was said where it came about.
+            Err(Failed::WithoutGrant(_)) => {}
+        }
+    }
+
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one. `until`: when a caller who waits leaves;
     /// none for a renewal, which comes again by itself.
     pub(super) fn join(
@@ -164,12 +186,7 @@ impl Exchanges {
                 return Some(Ok(token));
             }
             let error = match self.attempts.token(&integration, &request, &mut retries, exchange.until()).await {
-                Ok(Granted { token, began }) => {
-                    let token = Arc::new(Token::new(token, request.scopes(), began, order, place.is_for_a_fresh_token()));
-                    integration.keep(&request, &token);
-                    integration.refusals.forget(&request);
-                    return Some(Ok(token));
-                }
+                Ok(granted) => return Some(Ok(kept(&integration, &request, granted, order, place.is_for_a_fresh_token()))),
                 Err(Failed::WithoutGrant(error)) => return Some(Err(error)),
                 Err(Failed::Exchange(error)) => error,
             };
@@ -208,6 +225,15 @@ async fn in_time<T>(exchange: &Exchange, what: impl Future<Output = T>) -> Optio
         }
         until = exchange.until().filter(|later| *later > until)?;
     }
+}
+
+/// Keeps a token that has come. What was refused before it is forgotten.
+fn kept(integration: &Integration, request: &TokenRequest, granted: Granted, order: u64, is_fresh: bool) -> Arc<Token> {
+    let Granted { token, began } = granted;
+    let token = Arc::new(Token::new(token, request.scopes(), began, order, is_fresh));
+    integration.keep(request, &token);
+    integration.refusals.forget(request);
+    token
 }
 
 /// What is remembered of this request decides: when its exchange may begin (none: at once), or that there is none.

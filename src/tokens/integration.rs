@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::cache::TokenCache;
+use super::circuit::Circuit;
 use super::clock::EnvironmentClock;
 use super::exchanges::AT_ONCE;
 use super::failures::Failures;
@@ -27,6 +28,8 @@ pub(super) struct Integration {
     pub(super) metrics: IntegrationMetrics,
     /// Its environment's, shared with the others that are there.
     pub(super) clock: Arc<EnvironmentClock>,
+    /// Its token endpoint's, shared in the same way.
+    pub(super) circuit: Arc<Circuit>,
     pub(super) failures: Failures,
     pub(super) refusals: Refusals,
     /// Locked only when a token is missing, or due.
@@ -45,6 +48,7 @@ impl Integration {
         cache: TokenCache,
         metrics: IntegrationMetrics,
         clock: Arc<EnvironmentClock>,
+        circuit: Arc<Circuit>,
     ) -> Self {
         Self {
             name,
@@ -53,6 +57,7 @@ impl Integration {
             cache,
             metrics,
             clock,
+            circuit,
             failures: Failures::default(),
             refusals: Refusals::new(),
             under_way: Mutex::default(),

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod cache;
+mod circuit;
 mod clock;
 mod error;
 mod exchanges;
@@ -16,8 +17,11 @@ mod retries;
 mod service;
 mod signing;
 mod token;
+mod trials;
 mod under_way;
+mod waiting;
 
+pub use circuit::OpenCircuit;
 pub use error::TokenError;
 pub use refusals::Remembered;
 pub use request::{AuthorizationDetails, CallerId, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};

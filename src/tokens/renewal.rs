@@ -11,17 +11,27 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::error::TokenError;
 use super::exchanges::{Exchanges, Purpose};
 use super::integration::Integration;
 use super::request::TokenRequest;
 use super::token::Token;
+use super::trials::wait_while_open;
 
-/// Between attempts to renew: at first, and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Between attempts to renew, after what can pass by itself: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// At most this part of what is left of the token: some twenty attempts fit into its last fifth, however short it lives.
+const PART: u32 = 16;
+/// After a refusal, which does not pass by itself: at first, and at most. At least two more attempts fit into what is left of the token.
+const FIRST_PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE_WHEN_REFUSED: Duration = Duration::from_secs(60);
+const SHORTEST_PAUSE_WHEN_REFUSED: Duration = Duration::from_millis(250);
+/// A life that is shorter than an exchange takes must not make keeping warm a loop without a pause.
+const SHORTEST_LIFE: Duration = Duration::from_millis(250);
 /// From so many tokens on, those that were pushed out of the cache are looked for and let go of before they are due: however many
 /// different tokens callers ask for, at most twice as many wait here as are held.
 const ROOM: usize = 1024;
@@ -114,30 +124,44 @@ async fn at(moment: Option<Instant>) {
 async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
     let mut attempt = 0;
     let purpose = Purpose::Renewal(Some(Arc::clone(&token)));
-    while let Err(error) = exchanges.join(&integration, &request, &purpose, None).outcome().await {
-        token.mark_renewal_failed();
+    loop {
+        if integration.circuit.is_open_for(request.integration()) {
+            token.mark_renewal_failed();
+            wait_while_open(&exchanges, &integration, &request, &purpose, token.expires_at()).await;
+        }
         if !token.is_valid(Instant::now()) {
             // That exchanges fail has been said, and an outage may end every token that there is.
-            debug!(integration = &*integration.name, scope = request.scopes().as_str(), %error, "a token was not renewed in time");
+            debug!(integration = &*integration.name, scope = request.scopes().as_str(), attempt, "a token was not renewed in time");
             return;
         }
-        let pause = pause_while_valid(attempt, &token);
-        sleep(error.retry_after(pause, pause)).await;
+        let Err(error) = exchanges.join(&integration, &request, &purpose, None).outcome().await else { return };
+        token.mark_renewal_failed();
+        let pause = pause_while_valid(attempt, &error, token.left(Instant::now()));
+        pause_or_circuit(&integration, &request, pause).await;
         attempt += 1;
     }
 }
 
 async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest) {
-    let (mut attempt, mut old) = (0, None);
+    let (mut attempt, mut old) = (0, None::<Arc<Token>>);
     loop {
-        match exchanges.join(&integration, &request, &Purpose::Renewal(old.clone()), None).outcome().await {
+        let valid = old.as_ref().filter(|old| old.is_valid(Instant::now()));
+        let purpose = Purpose::Renewal(old.clone());
+        if integration.circuit.is_open_for(request.integration()) {
+            valid.inspect(|old| old.mark_renewal_failed());
+            let ends = valid.and_then(|old| old.expires_at());
+            wait_while_open(&exchanges, &integration, &request, &purpose, ends).await;
+            if ends.is_some_and(|ends| ends <= Instant::now()) {
+                continue;
+            }
+        }
+        match exchanges.join(&integration, &request, &purpose, None).outcome().await {
             Ok(token) => {
                 attempt = 0;
                 // This task renews it, and no timer beside it.
                 token.mark_served();
                 token.take_renewal();
-                // A life that is shorter than an exchange takes must not make this a loop without a pause.
-                let renew_at = token.renew_at().map(|renew_at| renew_at.max(Instant::now() + FIRST_PAUSE));
+                let renew_at = token.renew_at().map(|renew_at| renew_at.max(Instant::now() + SHORTEST_LIFE));
                 sleep_until(renew_at.unwrap_or_else(|| Instant::now() + WITHOUT_LIFETIME).into()).await;
                 old = token.renew_at().is_some().then_some(token);
             }
@@ -146,27 +170,46 @@ async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, req
                 let pause = match valid {
                     Some(old) => {
                         old.mark_renewal_failed();
-                        let pause = pause_while_valid(attempt, old);
-                        error.retry_after(pause, pause)
+                        pause_while_valid(attempt, &error, old.left(Instant::now()))
                     }
-                    None => error.retry_after(pause(attempt), LONGEST_PAUSE),
+                    None => error.retry_after(pause(attempt, FIRST_PAUSE, LONGEST_PAUSE), LONGEST_PAUSE),
                 };
-                sleep(pause).await;
+                pause_or_circuit(&integration, &request, pause).await;
                 attempt += 1;
             }
         }
     }
 }
 
-/// Doubles from attempt to attempt, with jitter so that tokens that failed together do not come back together.
-fn pause(attempt: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
-    longest.mul_f64(rand::rng().random_range(0.5..1.0))
+/// Sleeps, but not on when the circuit opens: from then on it tells when to go on.
+async fn pause_or_circuit(integration: &Integration, request: &TokenRequest, pause: Duration) {
+    let opens = integration.circuit.opens();
+    if !integration.circuit.is_open_for(request.integration()) {
+        // Either way it is time to look again.
+        let _ = timeout(pause, opens).await;
+    }
 }
 
-/// Shorter the less is left of the token, so that several attempts fit into it; but never less than at first.
-fn pause_while_valid(attempt: u32, token: &Token) -> Duration {
-    pause(attempt).min((token.left(Instant::now()) / 4).max(pause(0)))
+/// Doubles from attempt to attempt, with jitter so that tokens that failed together do not come back together.
+fn pause(attempt: u32, first: Duration, longest: Duration) -> Duration {
+    first.saturating_mul(1 << attempt.min(16)).min(longest).mul_f64(rand::rng().random_range(0.5..1.0))
+}
+
+/// Not beyond the token's end.
+fn pause_while_valid(attempt: u32, error: &TokenError, left: Duration) -> Duration {
+    error.retry_after(pause_after_what_passes(attempt, left), pause_after_a_refusal(attempt, left)).min(left)
+}
+
+/// Shorter the less is left of the token, so that many attempts fit into it.
+fn pause_after_what_passes(attempt: u32, left: Duration) -> Duration {
+    let shortest = FIRST_PAUSE.mul_f64(rand::rng().random_range(0.8..1.2));
+    pause(attempt, FIRST_PAUSE, LONGEST_PAUSE.min(left / PART)).max(shortest)
+}
+
+fn pause_after_a_refusal(attempt: u32, left: Duration) -> Duration {
+    // Half of what is left, so that there is time for another one; towards the end not many small ones.
+    let longest = (left / 2).max(Duration::from_secs(1)).min(left * 3 / 5).min(LONGEST_PAUSE_WHEN_REFUSED);
+    pause(attempt, FIRST_PAUSE_WHEN_REFUSED, longest).max(SHORTEST_PAUSE_WHEN_REFUSED)
 }
 
 /// The earliest first, in a heap that gives the greatest.
@@ -189,3 +232,6 @@ impl PartialEq for Due {
 }
 
 impl Eq for Due {}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::attempts::Attempts;
 use super::cache::TokenCache;
+use super::circuit::Circuit;
 use super::clock::EnvironmentClock;
 use super::error::TokenError;
 use super::exchanges::{Exchanges, Joined, Purpose};
@@ -19,7 +20,9 @@ use super::renewal::Renewals;
 use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
 use super::token::Token;
+use super::trials;
 use super::under_way::Outcome;
+use super::waiting::{Waiting, Waits};
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
 use crate::telemetry::Metrics;
@@ -72,6 +75,7 @@ pub struct TokenService {
     integrations: Vec<Arc<Integration>>,
     exchanges: Arc<Exchanges>,
     renewals: Renewals,
+    waiting: Arc<Waiting>,
     deadline: Duration,
     /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None only while being dropped.
     runtime: Option<Runtime>,
@@ -102,14 +106,20 @@ impl TokenService {
                 || Arc::new(EnvironmentClock::new(environment, metrics.clock(environment.name()))),
                 |neighbour| Arc::clone(&neighbour.clock),
             );
-            let integration = Arc::new(Integration::new(integration.name, integration.client, integration.setup, cache, handles, clock));
+            let circuit = neighbour.map_or_else(
+                || Arc::new(Circuit::new(environment, metrics.circuit(environment.name()))),
+                |neighbour| Arc::clone(&neighbour.circuit),
+            );
+            let integration = Integration::new(integration.name, integration.client, integration.setup, cache, handles, clock, circuit);
+            let integration = Arc::new(integration);
             for request in prefetch {
                 renewals.keep_warm(&integration, request);
             }
             integrations.push(integration);
         }
         runtime.spawn(tidy(integrations.clone()));
-        Ok(Self { integrations, exchanges, renewals, deadline: settings.deadline, runtime: Some(runtime) })
+        let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
+        Ok(Self { integrations, exchanges, renewals, waiting, deadline: settings.deadline, runtime: Some(runtime) })
     }
 
     /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
@@ -130,14 +140,15 @@ impl TokenService {
             return Ok(token);
         }
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        let joined = self.exchanges.join(integration, request, &Purpose::Need(caller), self.until());
-        if let Joined::There(token) = &joined {
+        let joined = self.join(integration, request, &Purpose::Need(caller));
+        if let Ok((Joined::There(token), _)) = &joined {
             self.served(integration, request, token, Instant::now());
         }
         let now = Instant::now();
         let Some(old) = integration.cache.get(request).filter(|token| token.is_valid(now)) else {
-            return self.wait(joined).await;
+            return self.wait(joined?).await;
         };
+        let Ok(joined) = joined else { return Ok(old) };
         // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
         let mut waiting = pin!(self.wait(joined));
         match timeout(old.left(now) / 2, &mut waiting).await {
@@ -155,7 +166,7 @@ impl TokenService {
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
         let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        self.wait(self.exchanges.join(integration, request, &Purpose::Fresh(caller), self.until())).await
+        self.wait(self.join(integration, request, &Purpose::Fresh(caller))?).await
     }
 
     /// The integrations, in the order in which they were given.
@@ -168,12 +179,16 @@ impl TokenService {
         self.integrations.iter().map(|integration| integration.cache.len()).sum()
     }
 
-    /// When a caller who asks now leaves.
-    fn until(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.deadline)
+    /// The exchange to wait for, unless nobody is to wait now.
+    fn join(&self, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Result<(Joined, Waits), TokenError> {
+        trials::refuse(&self.exchanges, integration, request, purpose)?;
+        let alone = self.integrations.len() == 1;
+        let waits = self.waiting.admit(request.integration(), alone).ok_or_else(|| TokenError::TooMany(Arc::clone(&integration.name)))?;
+        let leaves_at = Instant::now().checked_add(self.deadline);
+        Ok((self.exchanges.join(integration, request, purpose, leaves_at), waits))
     }
 
-    async fn wait(&self, joined: Joined) -> Outcome {
+    async fn wait(&self, (joined, _waits): (Joined, Waits)) -> Outcome {
         timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
     }
 

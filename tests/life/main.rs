@@ -6,12 +6,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod circuit;
 mod clock;
 mod fresh;
 mod grants;
 mod identity;
 mod lifetimes;
 mod limits;
+mod outage;
+mod overload;
 mod refusals;
 mod renewal;
 mod retries;
