@@ -44,9 +44,4 @@ impl SourceFile {
     pub(super) fn look(path: &Path) -> Self {
         Self { path: path.to_owned(), stamp: Stamp::of(path) }
     }
-
-    /// Whether it is another file by now, or has come, or gone.
-    pub fn has_changed(&self) -> bool {
-        Stamp::of(&self.path) != self.stamp
-    }
 }

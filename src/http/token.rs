@@ -1,6 +1,7 @@
 //! The gateway's callout: `GET /token` for a token, `POST /token` for a fresh one.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_http::Request;
@@ -14,7 +15,7 @@ use tracing::Instrument;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::doors::{Asked, Doors, request_span};
+use super::doors::{Asked, Doors, ThreadsDoors, request_span};
 use super::error::Problem;
 use super::head::{Field, Head, check_method};
 use super::parameters::Parameters;
@@ -28,13 +29,14 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
 pub(super) async fn answer<'a>(
-    doors: &Doors,
+    doors: &ThreadsDoors,
     request: &'a Request,
     head: &Head<'a>,
     payload: &mut Payload,
     id: &HeaderValue,
 ) -> HttpResponse {
-    let mut asked = Asked::now();
+    let mut asked = Asked::now(doors);
+    let doors = doors.doors();
     match token(doors, request, head, payload, id, &mut asked).await {
         Ok(response) => {
             doors.count(&asked, RequestResult::Granted);
@@ -42,7 +44,7 @@ pub(super) async fn answer<'a>(
         }
         Err(problem) => {
             doors.count(&asked, problem.result());
-            doors.report(request, id, &asked, &problem);
+            asked.report(request, id, &problem);
             problem.answer()
         }
     }
@@ -61,8 +63,9 @@ async fn token<'a>(
     head.check(request.uri())?;
     let without_body = matches!(payload, Payload::None); // as nearly every request is
     let has_body = !without_body && has_body(request, payload).await?;
-    let caller = doors.access.identify(api_key(head)?).ok_or(Problem::UnknownApiKey)?;
-    asked.caller = Some(caller.id());
+    let arrangement = Rc::clone(&asked.arrangement);
+    let caller = arrangement.access.identify(api_key(head)?).ok_or(Problem::UnknownApiKey)?;
+    asked.caller = Some(caller.place());
     if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
         return Err(Problem::Network);
     }

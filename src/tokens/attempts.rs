@@ -12,10 +12,8 @@ use super::failures::{code, report};
 use super::integration::Integration;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
-use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
     AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
-    TokenEndpointClient,
 };
 use crate::telemetry::RequestResult;
 
@@ -23,9 +21,6 @@ use crate::telemetry::RequestResult;
 #[derive(Debug)]
 pub(super) struct Attempts {
     signing: SigningPool,
-    endpoint: TokenEndpointClient,
-    /// Finds out whose certificate it was that is not trusted.
-    probe: Probe,
 }
 
 /// A token that has just come.
@@ -45,8 +40,8 @@ struct Attempt {
 }
 
 impl Attempts {
-    pub(super) fn new(signing: SigningPool, endpoint: TokenEndpointClient, probe: Probe) -> Self {
-        Self { signing, endpoint, probe }
+    pub(super) fn new(signing: SigningPool) -> Self {
+        Self { signing }
     }
 
     /// A token, or why there is none.
@@ -89,7 +84,7 @@ impl Attempts {
         let started = Instant::now();
         let (grant, correction) = self.sign(integration, request).await?;
         let began = Instant::now();
-        let Exchanged { result, clock } = self.endpoint.exchange(integration.client.environment(), &grant).await;
+        let Exchanged { result, clock } = integration.way_out.endpoint.exchange(integration.client.environment(), &grant).await;
         let now = Moment::now();
         match &result {
             Ok(_) => integration.metrics.exchange_granted(started.elapsed()),
@@ -131,7 +126,8 @@ impl Attempts {
     /// Finds out why, and says it.
     async fn failed(&self, integration: &Integration, request: &TokenRequest, error: ExchangeError, attempt: u32) -> TokenError {
         let client = &integration.client;
-        let presented = if error.is_about_a_certificate() { self.probe.presented(client.environment()).await } else { Vec::new() };
+        let presented =
+            if error.is_about_a_certificate() { integration.way_out.probe.presented(client.environment()).await } else { Vec::new() };
         let clock = integration.clock.difference(Moment::now());
         let circumstances = Circumstances { client, scopes: request.scopes(), clock, setup: &integration.setup };
         let diagnosis = Arc::new(Diagnosis::of(error, &circumstances).with_presented(&presented));

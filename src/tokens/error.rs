@@ -30,6 +30,9 @@ pub enum TokenError {
     /// The request made no grant.
     #[error(transparent)]
     Grant(#[from] Arc<GrantError>),
+    /// The integration was taken out of the configuration while the request was on its way.
+    #[error("The integration is not configured any more")]
+    Gone,
     /// A defect of ours: the exchange ended without a result.
     #[error("The exchange ended without a result")]
     Defect,
@@ -43,7 +46,7 @@ impl TokenError {
                 soon.max(diagnosis.error().retry_after().unwrap_or_default())
             }
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
-            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
+            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Gone | Self::Defect => soon,
         }
     }
 }

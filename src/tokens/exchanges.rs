@@ -137,6 +137,7 @@ impl Exchanges {
 
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
     pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
+        let integration = &integration.latest();
         let key = (purpose.kind(), request.clone());
         let is_renewal = matches!(purpose, Purpose::Renewal(_));
         let sender = {
@@ -171,6 +172,7 @@ impl Exchanges {
                 return;
             }
             let (kind, request) = &off_the_table.key;
+            let integration = integration.latest(); // for the turn may have been long in coming
             let granted = exchanges.attempts.token(&integration, request).await;
             let outcome = granted.map(|Granted { token, began }| {
                 let token = Arc::new(Token::new(token, request.scopes(), began, order, *kind == Kind::Fresh));
