@@ -12,8 +12,8 @@ use crate::config::{Config, Loaded};
 const EXAMPLES: &str = "\
 Two listeners: `server.listen` hands out tokens, `management.listen` has health
 and metrics. SIGTERM and SIGINT finish what is in progress; a second one ends
-it at once. SIGHUP, and a change of the file or of one that it names, reload it.
-All mistakes of the file are reported in one go.
+it at once. SIGHUP reloads the file, and so does a change of it or of a file
+that it names. All mistakes of the file are reported in one go.
 
 Examples:
   portvakt serve

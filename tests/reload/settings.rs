@@ -14,7 +14,7 @@ fn with_prefetch(text: &str, scopes: &[&str]) -> String {
 async fn what_is_prefetched_comes_and_goes() {
     let simulator = simulator();
     // Renewed again and again while it is kept warm.
-    simulator.change_lifetime(LifetimeChange { seconds: 2, ..lifetime(2) }).unwrap();
+    simulator.change_lifetime(lifetime(2)).unwrap();
     let configuration = configuration(&simulator);
     let portvakt = Portvakt::start(&configuration);
     let text = configuration.text();
@@ -32,8 +32,8 @@ async fn what_is_prefetched_comes_and_goes() {
     until("both have ended", || tokens_cached(&portvakt) == 0).await;
 }
 
-fn lifetime(seconds: u64) -> LifetimeChange {
-    serde_json::from_value(serde_json::json!({ "seconds": seconds })).unwrap()
+fn lifetime(seconds: u32) -> LifetimeChange {
+    LifetimeChange { seconds, client_id: None, scope: None }
 }
 
 fn tokens_cached(portvakt: &Portvakt) -> u64 {

@@ -1,5 +1,7 @@
 //! Which tokens stay, and which are gone.
 
+use portvakt::simulator::LifetimeChange;
+
 use crate::scene::*;
 use crate::support::*;
 
@@ -52,6 +54,21 @@ async fn the_next_exchange_is_signed_with_the_new_key_and_algorithm() {
     let counters = simulator.counters();
     let newest = &counters.last_grants.back().unwrap().header;
     assert_eq!((&newest["kid"], &newest["alg"]), (&OTHER_KID.into(), &"RS384".into()));
+}
+
+/// Whoever renews it has held the integration since before.
+#[tokio::test]
+async fn a_renewal_that_was_planned_before_is_signed_with_the_new_key() {
+    let simulator = simulator_with_two_keys();
+    simulator.change_lifetime(LifetimeChange { seconds: 8, client_id: None, scope: None }).unwrap();
+    let configuration = configuration(&simulator);
+    let portvakt = Portvakt::start(&configuration);
+    // Handed out from the cache: then it will be renewed.
+    let in_use = async || portvakt.ask().send().await.token() == portvakt.ask().send().await.token();
+    until_some("it is in use", async || in_use().await.then_some(())).await;
+    reload(&portvakt, &configuration.text().replace(&freg_key(2048), &freg_key(4096))).await;
+    // Nobody asks any more.
+    until("it is renewed with the new key", || newest_kid(&simulator) == OTHER_KID).await;
 }
 
 /// `freg` under another client ID, and then in another environment.
