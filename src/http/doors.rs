@@ -22,7 +22,7 @@ use crate::tokens::{IntegrationId, TokenService};
 #[derive(Debug)]
 pub struct Doors {
     arrangement: ArcSwap<Arrangement>,
-    pub(super) tokens: Arc<TokenService>,
+    tokens: Arc<TokenService>,
     metrics: Arc<Metrics>,
 }
 
@@ -131,6 +131,10 @@ impl ThreadsDoors {
 
     pub(super) fn doors(&self) -> &Doors {
         &self.doors
+    }
+
+    pub(super) fn tokens(&self) -> &TokenService {
+        &self.doors.tokens
     }
 
     /// Who may have what by now.

@@ -269,3 +269,6 @@ async fn tidy(arranged: Arc<Arranged>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! Who may ask, from the moment that a reload is told of.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use crate::scene::*;
 use crate::support::*;
 
@@ -75,4 +78,25 @@ async fn callers_come_and_go_and_the_others_stay() {
     assert_eq!(portvakt.ask().send().await.token(), token);
     let granted = |caller: &str| format!("portvakt_token_requests_total{{caller=\"{caller}\",integration=\"freg\",result=\"granted\"}}");
     assert_eq!(portvakt.metric(&granted("gateway")).await, Some(3.0));
+}
+
+/// Its head has come before, its body comes after.
+#[tokio::test]
+async fn a_request_that_is_still_coming_in_is_looked_at_as_it_is_then() {
+    let simulator = simulator();
+    let configuration = configuration(&simulator);
+    let portvakt = Portvakt::start(&configuration);
+    portvakt.ask().send().await.token();
+    let mut connection = TcpStream::connect(portvakt.tokens).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "GET /token HTTP/1.1\r\nhost: a\r\nx-api-key: {API_KEY}\r\niss: {FREG}\r\nscope: {FREG_SCOPE}\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    assert!(read_answer(&mut connection).starts_with("HTTP/1.1 100"));
+    reload(&portvakt, &configuration.text().replace(&sha256(API_KEY), &sha256("another-key"))).await;
+    connection.write_all(b"body").unwrap();
+    let answer = read_answer(&mut connection);
+    // On a slow machine the body may have been too long in coming.
+    assert!(answer.starts_with("HTTP/1.1 401") || answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
