@@ -27,7 +27,8 @@ fn over_http(criterion: &mut Criterion) {
     let simulator = support::simulator();
     let service = support::service(&simulator);
     let access = support::access(&service);
-    let doors = Arc::new(Doors::new(access, service.tokens, service.metrics, &["freg".into()]));
+    let integrations = [(service.request.integration(), "freg".into())];
+    let doors = Arc::new(Doors::new(access, service.tokens, service.metrics, &integrations));
     let request = format!(
         "GET /token HTTP/1.1\r\nX-Gravitee-Api-Key: {}\r\nscope: {}\r\niss: {}\r\nhost: 127.0.0.1\r\n\r\n",
         support::API_KEY,

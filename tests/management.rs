@@ -161,6 +161,8 @@ async fn every_counter_starts_at_0() {
         "remembered_failures_total",
         "tokens_cached",
         "certificate_expiry_timestamp_seconds",
+        "config_last_reload_successful",
+        "config_last_reload_success_timestamp_seconds",
         "build_info",
     ];
     let kinds: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

@@ -17,7 +17,7 @@ use portvakt::maskinporten::probe::Probe;
 use portvakt::maskinporten::{Algorithm, Client, Environment, OutboundSettings, Scopes, Setup, SigningKey, TokenEndpointClient};
 use portvakt::simulator::{self, ClientSettings, RegisteredKey, Simulator};
 use portvakt::telemetry::Metrics;
-use portvakt::tokens::{IntegrationSettings, Settings, TokenRequest, TokenService};
+use portvakt::tokens::{CallerId, IntegrationSettings, Settings, TokenRequest, TokenService};
 
 pub const CLIENT_ID: &str = "11111111-2222-3333-4444-555555555555";
 pub const SCOPE: &str = "folkeregister:deling/offentligutenhjemmel";
@@ -55,8 +55,8 @@ pub fn service(simulator: &Simulator) -> Service {
         integrations: vec![integration],
         max_tokens: 100_000,
         deadline: Duration::from_secs(8),
-        endpoint: TokenEndpointClient::new(&OutboundSettings::default()).unwrap(),
-        probe: Probe::new(&OutboundSettings::default()).unwrap(),
+        endpoint: Arc::new(TokenEndpointClient::new(&OutboundSettings::default()).unwrap()),
+        probe: Arc::new(Probe::new(&OutboundSettings::default()).unwrap()),
     };
     let metrics = Arc::new(Metrics::new().unwrap());
     let tokens = Arc::new(TokenService::start(settings, &metrics).unwrap());
@@ -68,7 +68,8 @@ pub fn service(simulator: &Simulator) -> Service {
 pub fn access(service: &Service) -> Access {
     let names = IntegrationNames { id: service.request.integration(), client_id: CLIENT_ID.to_owned(), name: "freg".to_owned() };
     let rule = Rule { scopes: vec!["folkeregister:deling/*".to_owned()], ..Rule::default() };
-    let caller = |number: usize| CallerSettings {
+    let caller = |number: u32| CallerSettings {
+        id: CallerId(number),
         name: format!("caller-{number}"),
         keys: vec![KeySettings { digest: Digest::of(key(number).as_bytes()), expires: None }],
         networks: Vec::new(),
@@ -77,6 +78,6 @@ pub fn access(service: &Service) -> Access {
     Access::new((0..100).map(caller).collect())
 }
 
-fn key(number: usize) -> String {
+fn key(number: u32) -> String {
     if number == 0 { API_KEY.to_owned() } else { format!("key-{number}") }
 }

@@ -1,7 +1,7 @@
 //! Who may ask for what. Deny by default, and one and the same answer for what does not exist and what is not yours.
 //!
 //! Holds digests of API keys, never keys, and decides on plain values: it knows neither HTTP nor the operator's file. Everything is
-//! indexed once at start-up.
+//! indexed when it is made, and never changes: another configuration makes another one.
 
 mod api_key;
 mod policy;
@@ -22,6 +22,8 @@ use crate::tokens::{CallerId, IntegrationId};
 /// A caller, as the operator has written it down.
 #[derive(Debug)]
 pub struct CallerSettings {
+    /// Stands for it for as long as the process runs: no two callers ever have the same.
+    pub id: CallerId,
     /// What logs and metrics call it.
     pub name: String,
     /// Its API keys.
@@ -72,6 +74,7 @@ struct Key {
 #[derive(Debug)]
 pub struct Caller {
     id: CallerId,
+    place: usize,
     name: Box<str>,
     networks: Box<[IpNet]>,
     entitlements: Vec<Entitlement>,
@@ -85,7 +88,6 @@ impl Access {
         let mut keys: HashMap<u64, Vec<Key>, RandomState> = HashMap::default();
         let mut callers = Vec::with_capacity(settings.len());
         for (caller, settings) in settings.into_iter().enumerate() {
-            let id = CallerId(u32::try_from(caller).unwrap_or(u32::MAX));
             for KeySettings { digest, expires } in settings.keys {
                 keys.entry(digest.prefix()).or_default().push(Key { digest, expires, caller });
             }
@@ -104,7 +106,7 @@ impl Access {
                 names.insert(integration.name.into(), index);
             }
             let networks = settings.networks.into_iter().map(canonical).collect();
-            callers.push(Caller { id, name: settings.name.into(), networks, entitlements, names });
+            callers.push(Caller { id: settings.id, place: caller, name: settings.name.into(), networks, entitlements, names });
         }
         Self { callers, keys }
     }
@@ -141,6 +143,11 @@ impl Caller {
     /// Which of all callers.
     pub fn id(&self) -> CallerId {
         self.id
+    }
+
+    /// Where it stands in [`Access::callers`].
+    pub fn place(&self) -> usize {
+        self.place
     }
 
     /// What logs and metrics call it.

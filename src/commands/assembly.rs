@@ -1,5 +1,6 @@
 //! From the operator's file to the rooms' own settings: the one place where a `Config` is taken apart.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use crate::maskinporten::{
     Client, InvalidClient, KeyError, OutboundError, OutboundSettings, ProxyCredentials, ProxySettings, ScopeSetting, Scopes, Setup,
     SigningKey, TokenEndpointClient,
 };
-use crate::tokens::{self, Details, IntegrationId, IntegrationSettings};
+use crate::tokens::{self, CallerId, Details, IntegrationId, IntegrationSettings};
 
 /// Every integration's client with its key opened. All keys that do not open are told of in one go.
 pub(super) fn clients(config: &Config) -> Result<Vec<Client>, ConfigError> {
@@ -82,19 +83,32 @@ pub(super) fn client(integration: &config::Integration, key: SigningKey) -> Resu
     )
 }
 
-/// What grants are exchanged with, made ready for each client's environment, and what goes the same way to find out why that failed.
-pub(super) fn ways_out(config: &Config, clients: &[Client]) -> Result<(TokenEndpointClient, Probe), StartError> {
+/// What grants are exchanged with, and what goes the same way to find out why that failed.
+#[derive(Clone, Debug)]
+pub(super) struct WaysOut {
+    pub(super) endpoint: Arc<TokenEndpointClient>,
+    pub(super) probe: Arc<Probe>,
+}
+
+/// Both ways, made ready for each client's environment.
+pub(super) fn ways_out(config: &Config, clients: &[Client]) -> Result<WaysOut, StartError> {
     let settings = outbound_settings(&config.outbound);
-    let made = TokenEndpointClient::new(&settings).and_then(|endpoint| {
-        clients.iter().try_for_each(|client| endpoint.prepare(client.environment()))?;
-        Ok((endpoint, Probe::new(&settings)?))
-    });
-    made.map_err(|error| match (&error, &config.outbound.ca_file) {
+    let made = TokenEndpointClient::new(&settings)
+        .and_then(|endpoint| Ok(WaysOut { endpoint: Arc::new(endpoint), probe: Arc::new(Probe::new(&settings)?) }));
+    made.and_then(|ways_out| ways_out.made_ready(clients)).map_err(|error| match (&error, &config.outbound.ca_file) {
         (OutboundError::CaCertificates(_) | OutboundError::NoCaCertificate, Some(_)) => {
             ConfigError::from(vec![outbound_mistake(config, &error)]).into()
         }
         _ => error.into(),
     })
+}
+
+impl WaysOut {
+    /// For other clients too, with the connections that there are.
+    pub(super) fn made_ready(self, clients: &[Client]) -> Result<Self, OutboundError> {
+        clients.iter().try_for_each(|client| self.endpoint.prepare(client.environment()))?;
+        Ok(self)
+    }
 }
 
 /// How to reach Maskinporten.
@@ -127,7 +141,7 @@ pub(super) fn token_service(
     config: &Config,
     clients: Vec<Client>,
     names: &[Arc<str>],
-    (endpoint, probe): (TokenEndpointClient, Probe),
+    WaysOut { endpoint, probe }: WaysOut,
 ) -> tokens::Settings {
     let integration = |((client, integration), name): ((Client, &config::Integration), &Arc<str>)| IntegrationSettings {
         name: Arc::clone(name),
@@ -176,24 +190,51 @@ fn prefetch(prefetch: &config::Prefetch) -> (Scopes, Details) {
     (prefetch.scopes.clone(), details)
 }
 
-/// Who may ask for what. `ids`: in the order of the file's integrations.
-pub(super) fn callers(config: &Config, ids: &[IntegrationId]) -> Vec<CallerSettings> {
+/// Which caller has which ID. One keeps its own as long as it keeps its name, and none gets one that another has had.
+#[derive(Debug, Default)]
+pub(super) struct CallerIds {
+    known: HashMap<String, CallerId>,
+    next: u32,
+}
+
+impl CallerIds {
+    /// Those of these callers, in their order. Others are forgotten.
+    fn renew(&mut self, callers: &[config::Caller]) -> Vec<CallerId> {
+        let mut known = HashMap::with_capacity(callers.len());
+        let mut id = |caller: &config::Caller| {
+            let id = self.known.get(&caller.name).copied().unwrap_or_else(|| {
+                let id = CallerId(self.next);
+                self.next = self.next.saturating_add(1);
+                id
+            });
+            known.insert(caller.name.clone(), id);
+            id
+        };
+        let ids = callers.iter().map(&mut id).collect();
+        self.known = known;
+        ids
+    }
+}
+
+/// Who may ask for what. `integrations`: in the file's order.
+pub(super) fn callers(config: &Config, integrations: &[(IntegrationId, Arc<str>)], ids: &mut CallerIds) -> Vec<CallerSettings> {
     let named = |name: &str| {
-        let mut integrations = config.integrations.iter().zip(ids);
-        integrations.find(|(integration, _)| integration.name == name).map(|(integration, id)| IntegrationNames {
+        let mut integrations = config.integrations.iter().zip(integrations);
+        integrations.find(|(integration, _)| integration.name == name).map(|(integration, (id, _))| IntegrationNames {
             id: *id,
             client_id: integration.client_id.clone(),
             name: integration.name.clone(),
         })
     };
-    let caller = |caller: &config::Caller| CallerSettings {
+    let caller = |(caller, id): (&config::Caller, CallerId)| CallerSettings {
+        id,
         name: caller.name.clone(),
         keys: caller.keys.iter().map(|key| KeySettings { digest: key.sha256.into(), expires: key.expires }).collect(),
         networks: caller.networks.clone(),
         // Every rule names an integration of the file: `Config::load` has seen to it.
         may: caller.may.iter().filter_map(|of| Some((named(&of.integration)?, rule(of)))).collect(),
     };
-    config.callers.iter().map(caller).collect()
+    config.callers.iter().zip(ids.renew(&config.callers)).map(caller).collect()
 }
 
 fn rule(rule: &config::Rule) -> Rule {

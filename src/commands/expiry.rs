@@ -79,6 +79,14 @@ impl Expiries {
         Self { all: certificates.chain(api_keys).collect(), said: None }
     }
 
+    /// Goes by these from now on. Nothing is said again where they are the same.
+    pub(super) fn renew(&mut self, renewed: Self, now: Timestamp) {
+        if self.all != renewed.all {
+            *self = renewed;
+            self.say(now);
+        }
+    }
+
     /// Says in the log what ends soon, the first time and then once a day.
     pub(super) fn say(&mut self, now: Timestamp) {
         for (expiry, closeness) in self.due(now) {
@@ -126,9 +134,9 @@ impl Expiry {
     }
 }
 
-const CERTIFICATE: &str = "Order a new virksomhetssertifikat from Buypass or Commfides, put it in the old one's place, and restart.";
+const CERTIFICATE: &str = "Order a new virksomhetssertifikat from Buypass or Commfides, and put it in the old one's place.";
 const API_KEY: &str =
-    "Make a new one (portvakt api-key new), add its line beside the old one's, restart, and have the caller use it before that day.";
+    "Make a new one (portvakt api-key new), add its line beside the old one's, and have the caller use it before that day.";
 const EXPIRED_API_KEY: &str = "Take its line out of the file once the caller uses another one (portvakt api-key new).";
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod init;
 mod keygen;
 mod man;
 mod new_files;
+mod reload;
 mod serve;
 mod service;
 mod signals;

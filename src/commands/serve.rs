@@ -3,15 +3,17 @@
 use clap::Args;
 use tracing::{info, warn};
 
+use super::reload::{Hangups, Reloads};
 use super::service::{Service, StopSignals};
 use super::start_error::StartError;
 use super::{ConfigArgument, Failure};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 
 const EXAMPLES: &str = "\
 Two listeners: `server.listen` hands out tokens, `management.listen` has health
 and metrics. SIGTERM and SIGINT finish what is in progress; a second one ends
-it at once. All mistakes of the file are reported in one go.
+it at once. SIGHUP reloads the file, and so does a change of it or of a file
+that it names. All mistakes of the file are reported in one go.
 
 Examples:
   portvakt serve
@@ -27,11 +29,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
+    let file = &arguments.config.config;
+    let Loaded { config, sources } = Config::load_with_sources(file);
+    let config = config.map_err(|error| Failure::configuration(&error))?;
     for warning in &config.warnings {
         warn!("{warning}");
     }
     let signals = StopSignals::catch().map_err(|error| Failure::failed(format_args!("SIGTERM and SIGINT cannot be caught: {error}")))?;
+    let hangups = Hangups::catch().map_err(|error| Failure::failed(format_args!("SIGHUP cannot be caught: {error}")))?;
     let service = Service::start(&config).map_err(|error| match error {
         StartError::Configuration(error) => Failure::configuration(&error),
         StartError::Outbound(_) => Failure::misused(error),
@@ -53,5 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     drop(config);
+    let reloads = Reloads::start(file.clone(), sources, service.running(), hangups);
+    let _reloads = reloads.map_err(|error| Failure::failed(format_args!("the thread that reloads could not be started: {error}")))?;
     service.run(signals).map_err(Failure::failed)
 }

@@ -14,16 +14,12 @@ use tokio::sync::oneshot;
 use tokio::time::interval;
 use tracing::{info, warn};
 
-use super::expiry::{self, Expiries};
+use super::reload::{Prepared, Running};
 use super::signals::Signals;
 use super::start_error::StartError;
-use super::{assembly, banner};
-use crate::access::Access;
+use super::{banner, expiry};
 use crate::config::Config;
 use crate::http::{Doors, Listener, Management};
-use crate::maskinporten::Client;
-use crate::telemetry::Metrics;
-use crate::tokens::TokenService;
 
 /// A service that answers, on threads of its own.
 #[derive(Debug)]
@@ -34,7 +30,7 @@ pub(super) struct Service {
     handles: Handles,
     /// Tells when, and how, the listeners' thread has ended.
     ended: oneshot::Receiver<io::Result<()>>,
-    expiries: Expiries,
+    running: Arc<Running>,
 }
 
 /// What the two listeners are stopped by.
@@ -47,29 +43,23 @@ struct Handles {
 impl Service {
     /// Opens the keys, takes the addresses, and begins to answer.
     pub(super) fn start(config: &Config) -> Result<Self, StartError> {
-        let clients = assembly::clients(config)?;
-        for (integration, client) in config.integrations.iter().zip(&clients) {
-            banner::integration(&integration.name, client);
-        }
+        let prepared = Prepared::of(config)?;
+        prepared.clients().for_each(|(name, client)| banner::integration(name, client));
         config.callers.iter().for_each(|caller| banner::caller(caller, Timestamp::now()));
-        let mut expiries = Expiries::of(config, &clients);
-        expiries.say(Timestamp::now());
-        let ways_out = assembly::ways_out(config, &clients)?;
         let tokens_listener = Listener::bind(config.server.listen)?;
         let management_listener = Listener::bind(config.management.listen)?;
         let (tokens_address, management_address) = (tokens_listener.address()?, management_listener.address()?);
-        let names: Vec<Arc<str>> = config.integrations.iter().map(|integration| integration.name.as_str().into()).collect();
-        let metrics = Arc::new(Metrics::new()?);
-        tell_of_certificates(&metrics, &names, &clients);
-        let settings = assembly::token_service(config, clients, &names, ways_out);
-        let token_service = Arc::new(TokenService::start(settings, &metrics)?);
-        let access = Access::new(assembly::callers(config, &token_service.integrations().collect::<Vec<_>>()));
-        let management = Arc::new(Management::new(Arc::clone(&token_service), Arc::clone(&metrics)));
-        let doors = Arc::new(Doors::new(access, token_service, metrics, &names));
+        let running = Arc::new(Running::start(config, prepared)?);
+        let management = Arc::new(Management::new(running.tokens(), running.metrics()));
         let grace = config.server.shutdown_grace;
-        let (handles, ended) = on_a_thread(tokens_listener, doors, grace, management_listener, Arc::clone(&management))?;
+        let (handles, ended) = on_a_thread(tokens_listener, running.doors(), grace, management_listener, Arc::clone(&management))?;
         management.set_ready(true);
-        Ok(Self { tokens_address, management_address, management, handles, ended, expiries })
+        Ok(Self { tokens_address, management_address, management, handles, ended, running })
+    }
+
+    /// What a reload puts another configuration into.
+    pub(super) fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
 
     /// Where tokens are handed out.
@@ -95,7 +85,7 @@ impl Service {
                 tokio::select! {
                     signal = signals.next() => break signal,
                     ended = &mut self.ended => return ended.unwrap_or_else(|_| Err(io::Error::other("the listeners' thread ended"))),
-                    _ = every.tick() => self.expiries.say(Timestamp::now()),
+                    _ = every.tick() => self.running.say_what_expires(),
                 }
             };
             // Before it is said, so that nobody who has read it is told to send more.
@@ -114,14 +104,6 @@ impl Service {
         self.management.set_ready(false);
         self.handles.tokens.stop(true).await;
         self.handles.management.stop(true).await;
-    }
-}
-
-fn tell_of_certificates(metrics: &Metrics, names: &[Arc<str>], clients: &[Client]) {
-    for (name, client) in names.iter().zip(clients) {
-        if let Some(expires) = client.key().certificate().and_then(banner::expires) {
-            metrics.certificate_expires(name, expires.as_duration().as_secs_f64());
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::mistake::{Mistake, Place, Severity, Source, Subject};
+use super::stamp::SourceFile;
 use super::{masking, syntax};
 
 struct Finding {
@@ -24,6 +25,8 @@ pub(super) struct Findings {
     found: Vec<Finding>,
     /// Values that turned out to be secrets themselves.
     secrets: Vec<Range<usize>>,
+    /// The files that the file names, also those that could not be read.
+    sources: Vec<SourceFile>,
 }
 
 impl Findings {
@@ -53,6 +56,16 @@ impl Findings {
     /// A value that must not be shown.
     pub(super) fn secret(&mut self, place: Place) {
         self.secrets.push(place.span());
+    }
+
+    /// A file that is about to be read.
+    pub(super) fn source(&mut self, path: &Path) {
+        self.sources.push(SourceFile::look(path));
+    }
+
+    /// All files that were read, or should have been.
+    pub(super) fn take_sources(&mut self) -> Vec<SourceFile> {
+        std::mem::take(&mut self.sources)
     }
 
     fn push(&mut self, severity: Severity, place: Place, text: String, help: String, other: Option<(Place, String)>, about_absence: bool) {

@@ -13,6 +13,7 @@ use super::integrations::Around;
 use super::mistake::{ConfigError, Mistake, Place, Severity, Source};
 use super::reader::{Field, Table};
 use super::sections::Environments;
+use super::stamp::SourceFile;
 use super::{Caller, Config, Integration, callers, integrations, sections};
 
 const SERVER: Field = Field::new("server", "{ listen = \"127.0.0.1:8080\" }");
@@ -31,13 +32,17 @@ impl Config {
     /// [`ConfigError::Unreadable`] when the file itself cannot be read; otherwise [`ConfigError::Mistakes`] with all mistakes of
     /// the file at once, its warnings among them.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let Inspection { config, mistakes, .. } = Self::inspect(path)?;
-        match config {
-            Some(config) if mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => {
-                Ok(Self { warnings: mistakes, ..config })
-            }
-            _ => Err(ConfigError::from(mistakes)),
-        }
+        Self::inspect(path)?.into_config()
+    }
+
+    /// The same, with the files that it was read from: what has to change before another result can come of it.
+    pub fn load_with_sources(path: &Path) -> Loaded {
+        let mut sources = vec![SourceFile::look(path)];
+        let config = Self::inspect(path).and_then(|mut inspection| {
+            sources.append(&mut inspection.sources);
+            inspection.into_config()
+        });
+        Loaded { config, sources }
     }
 
     /// Reads the file as [`Config::load`] does, for who wants to see as much of it as can be used, whatever is wrong with the rest.
@@ -66,6 +71,16 @@ impl Config {
     }
 }
 
+/// The operator's file, and what it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// As [`Config::load`] has it.
+    pub config: Result<Config, ConfigError>,
+    /// The file itself first, then those that it names, also those that could not be read. Looked at before they were read: what changes
+    /// meanwhile is not missed.
+    pub sources: Vec<SourceFile>,
+}
+
 /// What can be said of a file, whether it can be used or not.
 #[derive(Debug)]
 pub struct Inspection {
@@ -78,6 +93,20 @@ pub struct Inspection {
     pub left_out: Vec<String>,
     /// Whether `[outbound]` has mistakes: then `config` does not say how to reach Maskinporten.
     pub outbound_is_wrong: bool,
+    /// The files that the file names, as far as it could be read.
+    sources: Vec<SourceFile>,
+}
+
+impl Inspection {
+    /// The configuration, if nothing is wrong with it.
+    fn into_config(self) -> Result<Config, ConfigError> {
+        match self.config {
+            Some(config) if self.mistakes.iter().all(|mistake| mistake.severity() == Severity::Warning) => {
+                Ok(Config { warnings: self.mistakes, ..config })
+            }
+            _ => Err(ConfigError::from(self.mistakes)),
+        }
+    }
 }
 
 /// No file of this kind is larger; a device that never ends is not read to the end of memory.
@@ -104,7 +133,7 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Inspection {
     let source = Arc::new(Source::new(path.to_owned(), &text, &[]));
     let place = Place::new(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
     let mistake = Mistake::new(Severity::Error, place, "this is not UTF-8", "save the file as UTF-8 text", source);
-    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new(), outbound_is_wrong: false }
+    Inspection { config: None, mistakes: vec![mistake], left_out: Vec::new(), outbound_is_wrong: false, sources: Vec::new() }
 }
 
 fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
@@ -112,12 +141,13 @@ fn read(path: &Path, directory: &Path, text: &str) -> Inspection {
     let empty = DeTable::new();
     let mut findings = Findings::default();
     let parts = Parts::read(document.get_ref(), &empty, directory, &mut findings);
+    let sources = findings.take_sources();
     let (mistakes, source) = findings.conclude(path, text, &syntax_errors);
     // After broken syntax nobody knows what belongs to what.
     let parts = parts.filter(|_| syntax_errors.is_empty());
     let left_out = parts.as_ref().map_or_else(Vec::new, Parts::left_out);
     let outbound_is_wrong = parts.as_ref().is_some_and(|parts| parts.outbound_is_wrong);
-    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out, outbound_is_wrong }
+    Inspection { config: parts.map(|parts| parts.into_config(source)), mistakes, left_out, outbound_is_wrong, sources }
 }
 
 /// The file's tables, read.

@@ -26,13 +26,15 @@ mod mistake;
 mod reader;
 mod secret_files;
 mod sections;
+mod stamp;
 mod syntax;
 mod values;
 
-pub use load::Inspection;
+pub use load::{Inspection, Loaded};
 pub use mistake::{Colours, ConfigError, Mistake, Place, Severity, Subject};
 pub(crate) use reader::nearest;
 pub use secret_files::{read_password_file, read_secret_file};
+pub use stamp::{SourceFile, Stamp};
 
 /// All of the operator's file.
 #[derive(Debug)]

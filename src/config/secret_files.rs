@@ -99,6 +99,7 @@ fn read(item: Item<'_>, directory: &Path, subject: Subject, findings: &mut Findi
         return None;
     }
     let path = directory.join(name);
+    findings.source(&path);
     match contents(&path) {
         Ok((contents, mode)) => Some((File { path, contents: SecretBox::new(Box::new(contents)), place: item.place }, mode)),
         Err(Unusable { why, help }) => {

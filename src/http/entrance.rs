@@ -1,14 +1,13 @@
 //! Where every request to the token listener comes in, and every answer goes out.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_http::Request;
 use actix_web::HttpResponse;
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 
-use super::doors::Doors;
+use super::doors::ThreadsDoors;
 use super::error::Problem;
 use super::head::{Head, X_REQUEST_ID};
 use super::token;
@@ -17,8 +16,7 @@ use super::unread::holding;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Takes a request in, leads it to its door, and its answer out.
-#[expect(clippy::redundant_allocation, reason = "a count of each thread's own beside the one that all threads share")]
-pub(super) async fn enter(doors: Rc<Arc<Doors>>, mut request: Request) -> HttpResponse {
+pub(super) async fn enter(doors: Rc<ThreadsDoors>, mut request: Request) -> HttpResponse {
     let mut payload = request.take_payload();
     let head = Head::of(&request);
     let id = head.request_id();

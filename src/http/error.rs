@@ -77,6 +77,7 @@ impl Problem {
     /// How a request that ends so is counted.
     pub(super) fn result(&self) -> RequestResult {
         match self {
+            Self::NoToken(TokenError::Gone) => RequestResult::Refused,
             Self::NoToken(_) | Self::Defect => RequestResult::Failed,
             _ => RequestResult::Refused,
         }
@@ -202,6 +203,7 @@ fn no_token(error: &TokenError) -> Row {
         TokenError::CircuitOpen(open) => unavailable(503, format!("{error} {}", open.error().known().what_to_do()), open.retry_after()),
         TokenError::TooMany(_) => unavailable(503, format!("{error}. Try again soon."), RETRY_AT_ONCE),
         TokenError::Deadline(_) => unavailable(504, format!("{error}. Try again: an exchange that is under way goes on."), RETRY_SOON),
+        TokenError::Gone => Problem::UnknownIntegration.row(),
         TokenError::Grant(_) | TokenError::Defect => Problem::Defect.row(),
     }
 }

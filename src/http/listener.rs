@@ -13,7 +13,7 @@ use actix_web::HttpServer;
 use actix_web::dev::{Server, fn_factory, fn_service};
 use thiserror::Error;
 
-use super::doors::Doors;
+use super::doors::{Doors, ThreadsDoors};
 use super::entrance::enter;
 use super::management::{Management, manage};
 use super::unread::holding;
@@ -81,7 +81,7 @@ impl Listener {
     pub fn serve_tokens(self, doors: Arc<Doors>, grace: Duration) -> io::Result<Server> {
         let server = HttpServer::new(move || {
             // Counted within the thread from here on: a count that all threads share would be fought over with every request.
-            let doors = Rc::new(Arc::clone(&doors));
+            let doors = Rc::new(ThreadsDoors::new(Arc::clone(&doors)));
             // No actix App around it: every answer, for an unknown path too, is made in one place, and what an App prepares for each
             // request (routes, extensions, boxed services) would be a tenth of what a cached token costs.
             fn_factory(move || {

@@ -1,6 +1,7 @@
 //! The gateway's callout: `GET /token` for a token, `POST /token` for a fresh one.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_http::Request;
@@ -14,7 +15,7 @@ use tracing::Instrument;
 
 use super::answer::granted;
 use super::credentials::api_key;
-use super::doors::{Asked, Doors, request_span};
+use super::doors::{Asked, ThreadsDoors, request_span};
 use super::error::Problem;
 use super::head::{Field, Head, check_method};
 use super::parameters::Parameters;
@@ -28,21 +29,21 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer to a request to `/token`, whatever it is.
 pub(super) async fn answer<'a>(
-    doors: &Doors,
+    doors: &ThreadsDoors,
     request: &'a Request,
     head: &Head<'a>,
     payload: &mut Payload,
     id: &HeaderValue,
 ) -> HttpResponse {
-    let mut asked = Asked::now();
+    let mut asked = Asked::now(doors);
     match token(doors, request, head, payload, id, &mut asked).await {
         Ok(response) => {
-            doors.count(&asked, RequestResult::Granted);
+            doors.doors().count(&asked, RequestResult::Granted);
             response
         }
         Err(problem) => {
-            doors.count(&asked, problem.result());
-            doors.report(request, id, &asked, &problem);
+            doors.doors().count(&asked, problem.result());
+            asked.report(request, id, &problem);
             problem.answer()
         }
     }
@@ -50,7 +51,7 @@ pub(super) async fn answer<'a>(
 
 /// What it says here is the order in which contract and error table have it.
 async fn token<'a>(
-    doors: &Doors,
+    doors: &ThreadsDoors,
     request: &'a Request,
     head: &Head<'a>,
     payload: &mut Payload,
@@ -61,8 +62,12 @@ async fn token<'a>(
     head.check(request.uri())?;
     let without_body = matches!(payload, Payload::None); // as nearly every request is
     let has_body = !without_body && has_body(request, payload).await?;
-    let caller = doors.access.identify(api_key(head)?).ok_or(Problem::UnknownApiKey)?;
-    asked.caller = Some(caller.id());
+    if !without_body {
+        asked.arrangement = doors.arrangement(); // a key may have been revoked while the body came
+    }
+    let arrangement = Rc::clone(&asked.arrangement);
+    let caller = arrangement.access.identify(api_key(head)?).ok_or(Problem::UnknownApiKey)?;
+    asked.caller = Some(caller.place());
     if !request.peer_addr().is_some_and(|peer| caller.may_ask_from(peer.ip())) {
         return Err(Problem::Network);
     }
@@ -80,15 +85,15 @@ async fn token<'a>(
     let fresh = request.method() == Method::POST || no_cache(head);
     // Of a request with a body not when its head came: the body may have taken seconds since then.
     let now = if without_body { asked.at } else { Instant::now() };
-    if !fresh && let Some(token) = doors.tokens.cached(&wanted, now) {
+    if !fresh && let Some(token) = doors.tokens().cached(&wanted, now) {
         return Ok(granted(&token, wanted.scopes(), now));
     }
     // Boxed, so that the future of the many that are answered from the cache stays small; and they pay for no span.
     let span = request_span(id);
     let token = if fresh {
-        Box::pin(doors.tokens.fresh_token(&wanted, caller.id()).instrument(span)).await?
+        Box::pin(doors.tokens().fresh_token(&wanted, caller.id()).instrument(span)).await?
     } else {
-        Box::pin(doors.tokens.token(&wanted, caller.id()).instrument(span)).await?
+        Box::pin(doors.tokens().token(&wanted, caller.id()).instrument(span)).await?
     };
     Ok(granted(&token, wanted.scopes(), Instant::now()))
 }

@@ -1,12 +1,13 @@
 //! The metrics, Prometheus' text. Label values come from the configuration, never from a request, and every handle is resolved at
 //! start-up: counting is an addition.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, process_collector::ProcessCollector,
+    TextEncoder, core::Collector, process_collector::ProcessCollector, proto::LabelPair,
 };
 
 use super::spread_histogram::SpreadHistogram;
@@ -33,6 +34,8 @@ pub struct Metrics {
     circuit_open: IntGaugeVec,
     /// Requests that wait for Maskinporten.
     pub waiting: WaitingMetrics,
+    last_reload_successful: Gauge,
+    last_reload_success: Gauge,
     nobody: CallerMetrics,
 }
 
@@ -59,8 +62,10 @@ pub struct CallerMetrics {
 #[derive(Clone, Debug)]
 pub struct IntegrationMetrics {
     name: Arc<str>,
-    exchanges: IntCounterVec,
     granted: IntCounter,
+    failed: IntCounter,
+    /// By Maskinporten's error code.
+    refused: HashMap<&'static str, IntCounter>,
     duration: Histogram,
     remembered: IntCounter,
 }
@@ -79,6 +84,8 @@ pub struct WaitingMetrics {
 pub struct ClockMetrics {
     environment: Box<str>,
     skew: GaugeVec,
+    /// That nobody is there any more to ask it. Locked while it is set, so that it does not come back.
+    is_gone: Arc<Mutex<bool>>,
 }
 
 impl RequestResult {
@@ -161,6 +168,15 @@ impl Metrics {
                 "Requests for tokens that were not in the cache, refused because too many waited already",
             )?,
         };
+        let last_reload_successful = Gauge::new(
+            "portvakt_config_last_reload_successful",
+            "1 when the configuration is the one that the file has, 0 when the file was changed and could not be used",
+        )?;
+        last_reload_successful.set(1.0);
+        let last_reload_success = Gauge::new(
+            "portvakt_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read without a mistake, in seconds since 1970",
+        )?;
         let build_info = Gauge::with_opts(
             Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
                 .const_label("version", env!("CARGO_PKG_VERSION"))
@@ -178,6 +194,8 @@ impl Metrics {
         registry.register(Box::new(circuit_open.clone()))?;
         registry.register(Box::new(waiting.waiting.clone()))?;
         registry.register(Box::new(waiting.refused.clone()))?;
+        registry.register(Box::new(last_reload_successful.clone()))?;
+        registry.register(Box::new(last_reload_success.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
@@ -193,6 +211,8 @@ impl Metrics {
             clock_skew,
             circuit_open,
             waiting,
+            last_reload_successful,
+            last_reload_success,
             nobody,
         })
     }
@@ -209,32 +229,80 @@ impl Metrics {
 
     /// The handles of an integration. `codes`: Maskinporten's, as refusals are counted by them, so that each count starts at 0.
     pub fn integration(&self, name: &str, codes: impl IntoIterator<Item = &'static str>) -> IntegrationMetrics {
-        self.exchanges.with_label_values(&[name, RequestResult::Failed.name(), NONE]);
-        for code in codes.into_iter().chain([NONE, OTHER]) {
-            self.exchanges.with_label_values(&[name, RequestResult::Refused.name(), code]);
-        }
+        let counter = |result: RequestResult, code: &'static str| self.exchanges.with_label_values(&[name, result.name(), code]);
+        let refused = codes.into_iter().chain([NONE, OTHER]).map(|code| (code, counter(RequestResult::Refused, code)));
         IntegrationMetrics {
             name: name.into(),
-            exchanges: self.exchanges.clone(),
-            granted: self.exchanges.with_label_values(&[name, RequestResult::Granted.name(), NONE]),
+            granted: counter(RequestResult::Granted, NONE),
+            failed: counter(RequestResult::Failed, NONE),
+            refused: refused.collect(),
             duration: self.exchange_duration.with_label_values(&[name]),
             remembered: self.remembered.with_label_values(&[name]),
         }
     }
 
-    /// Tells when the certificate of an integration ends, in seconds since 1970.
-    pub fn certificate_expires(&self, integration: &str, at: f64) {
-        self.certificate_expiry.with_label_values(&[integration]).set(at);
+    /// Shows nothing of a caller any more. `integration`: as for [`Metrics::caller`].
+    pub fn forget_caller(&self, caller: &str, integration: Option<&str>) {
+        for result in [RequestResult::Granted, RequestResult::Refused, RequestResult::Failed] {
+            // What is not there is not shown.
+            let _ = self.token_requests.remove_label_values(&[caller, integration.unwrap_or(NONE), result.name()]);
+        }
+    }
+
+    /// Shows nothing of an integration any more. Exchanges that are under way still count, where nobody sees it.
+    pub fn forget_integration(&self, handles: &IntegrationMetrics) {
+        let name = &*handles.name;
+        for code in handles.refused.keys() {
+            let _ = self.exchanges.remove_label_values(&[name, RequestResult::Refused.name(), *code]);
+        }
+        for result in [RequestResult::Granted, RequestResult::Failed] {
+            let _ = self.exchanges.remove_label_values(&[name, result.name(), NONE]);
+        }
+        let _ = self.exchange_duration.remove_label_values(&[name]);
+        let _ = self.remembered.remove_label_values(&[name]);
+    }
+
+    /// Tells when the certificates of the integrations end, in seconds since 1970. Of others nothing is shown any more.
+    pub fn certificates_expire<'a>(&self, ends: impl IntoIterator<Item = (&'a str, f64)>) {
+        let ends: Vec<(&str, f64)> = ends.into_iter().collect();
+        for family in self.certificate_expiry.collect() {
+            let labels = family.get_metric().iter().filter_map(|metric| metric.get_label().first());
+            for shown in labels.map(LabelPair::value).filter(|shown| !ends.iter().any(|(name, _)| name == shown)) {
+                let _ = self.certificate_expiry.remove_label_values(&[shown]);
+            }
+        }
+        for (name, at) in ends {
+            self.certificate_expiry.with_label_values(&[name]).set(at);
+        }
+    }
+
+    /// The configuration was read without a mistake, at this moment in seconds since 1970.
+    pub fn configured(&self, at: f64) {
+        self.last_reload_success.set(at);
+        self.last_reload_successful.set(1.0);
+    }
+
+    /// The configuration was to be read anew, and could not be used.
+    pub fn not_configured(&self) {
+        self.last_reload_successful.set(0.0);
     }
 
     /// The handle of an environment's clock. It shows nothing before its first value.
     pub fn clock(&self, environment: &str) -> ClockMetrics {
-        ClockMetrics { environment: environment.into(), skew: self.clock_skew.clone() }
+        ClockMetrics { environment: environment.into(), skew: self.clock_skew.clone(), is_gone: Arc::default() }
     }
 
     /// The handle of an environment's circuit, which starts at 0: closed.
     pub fn circuit(&self, environment: &str) -> IntGauge {
-        self.circuit_open.with_label_values(&[environment])
+        let handle = self.circuit_open.with_label_values(&[environment]);
+        handle.set(0);
+        handle
+    }
+
+    /// Nothing is shown any more of a circuit whose environment is gone.
+    pub fn forget_circuit(&self, environment: &str) {
+        // An error: it is gone already.
+        let _ = self.circuit_open.remove_label_values(&[environment]);
     }
 
     /// Everything, in Prometheus' text format.
@@ -252,7 +320,17 @@ impl Metrics {
 impl ClockMetrics {
     /// Seconds by which our clock is ahead; negative when it is behind.
     pub fn set(&self, ahead: f64) {
-        self.skew.with_label_values(&[&*self.environment]).set(ahead);
+        let is_gone = self.is_gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_gone {
+            self.skew.with_label_values(&[&*self.environment]).set(ahead);
+        }
+    }
+
+    /// Shows nothing any more, whatever is set.
+    pub fn forget(&self) {
+        let mut is_gone = self.is_gone.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_gone = true;
+        let _ = self.skew.remove_label_values(&[&*self.environment]);
     }
 }
 
@@ -286,7 +364,11 @@ impl IntegrationMetrics {
 
     /// Counts one that did not. `code` is one of the catalogue's, `none` or `other`: never a text that came from outside.
     pub fn exchange_failed(&self, result: RequestResult, code: &'static str, took: Duration) {
-        self.exchanges.with_label_values(&[&*self.name, result.name(), code]).inc();
+        let refused = || self.refused.get(code).or_else(|| self.refused.get(OTHER));
+        match result {
+            RequestResult::Refused => refused().unwrap_or(&self.failed).inc(),
+            RequestResult::Granted | RequestResult::Failed => self.failed.inc(),
+        }
         self.duration.observe(took.as_secs_f64());
     }
 }

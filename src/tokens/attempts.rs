@@ -13,10 +13,8 @@ use super::integration::Integration;
 use super::request::TokenRequest;
 use super::retries::{AtOnce, Retries};
 use super::signing::SigningPool;
-use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
     AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
-    TokenEndpointClient,
 };
 use crate::telemetry::RequestResult;
 
@@ -24,9 +22,6 @@ use crate::telemetry::RequestResult;
 #[derive(Debug)]
 pub(super) struct Attempts {
     signing: SigningPool,
-    endpoint: TokenEndpointClient,
-    /// Finds out whose certificate it was that is not trusted.
-    probe: Probe,
 }
 
 /// A token that has just come.
@@ -59,8 +54,8 @@ struct Attempt {
 }
 
 impl Attempts {
-    pub(super) fn new(signing: SigningPool, endpoint: TokenEndpointClient, probe: Probe) -> Self {
-        Self { signing, endpoint, probe }
+    pub(super) fn new(signing: SigningPool) -> Self {
+        Self { signing }
     }
 
     /// A token, or why there is none.
@@ -121,7 +116,7 @@ impl Attempts {
         let (grant, correction) = self.sign(integration, request).await?;
         let began = Instant::now();
         integration.circuit.began(request.integration(), began);
-        let Exchanged { result, clock } = self.endpoint.exchange(integration.client.environment(), &grant).await;
+        let Exchanged { result, clock } = integration.way_out.endpoint.exchange(integration.client.environment(), &grant).await;
         integration.circuit.ended(request.integration(), began, &result, Instant::now());
         let now = Moment::now();
         match &result {
@@ -170,7 +165,8 @@ impl Attempts {
         attempt: u32,
     ) -> Arc<Diagnosis> {
         let client = &integration.client;
-        let presented = if error.is_about_a_certificate() { self.probe.presented(client.environment()).await } else { Vec::new() };
+        let presented =
+            if error.is_about_a_certificate() { integration.way_out.probe.presented(client.environment()).await } else { Vec::new() };
         let clock = integration.clock.difference(Moment::now());
         let circumstances = Circumstances { client, scopes: request.scopes(), clock, setup: &integration.setup };
         let diagnosis = Arc::new(Diagnosis::of(error, &circumstances).with_presented(&presented));

@@ -89,6 +89,11 @@ impl EnvironmentClock {
         }
     }
 
+    /// No integration is in this environment any more: it is not shown. What an exchange that is under way still reads is not either.
+    pub(super) fn retire(&self) {
+        self.metrics.forget();
+    }
+
     /// How far our clock is off now. None: nobody knows, for nothing has been measured since it was last set, or since the machine slept.
     ///
     /// Which of the two has happened cannot be told, and after the one the old difference is wrong, after the other it is not. Without

@@ -38,6 +38,9 @@ pub enum TokenError {
     /// The request made no grant.
     #[error(transparent)]
     Grant(#[from] Arc<GrantError>),
+    /// The integration was taken out of the configuration while the request was on its way.
+    #[error("The integration is not configured any more")]
+    Gone,
     /// A defect of ours: the exchange ended without a result.
     #[error("The exchange ended without a result")]
     Defect,
@@ -49,7 +52,13 @@ impl TokenError {
         match self {
             Self::Exchange(diagnosis) => Some(diagnosis),
             Self::Remembered(remembered) => Some(remembered.diagnosis()),
-            Self::Certificate { .. } | Self::Deadline(_) | Self::TooMany(_) | Self::CircuitOpen(_) | Self::Grant(_) | Self::Defect => None,
+            Self::Certificate { .. }
+            | Self::Deadline(_)
+            | Self::TooMany(_)
+            | Self::CircuitOpen(_)
+            | Self::Gone
+            | Self::Grant(_)
+            | Self::Defect => None,
         }
     }
 
@@ -62,7 +71,7 @@ impl TokenError {
             Self::Remembered(remembered) => soon.max(remembered.left()),
             Self::CircuitOpen(open) => soon.max(open.retry_after()),
             Self::Exchange(_) | Self::Certificate { .. } => when_mended,
-            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Defect => soon,
+            Self::Deadline(_) | Self::TooMany(_) | Self::Grant(_) | Self::Gone | Self::Defect => soon,
         }
     }
 }

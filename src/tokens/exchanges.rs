@@ -101,7 +101,8 @@ impl Exchanges {
     }
 
     /// One exchange that nobody waits for, beside those under way and without a turn. Its token is kept.
-    pub(super) async fn try_once(&self, integration: &Integration, request: &TokenRequest, purpose: &Purpose) {
+    pub(super) async fn try_once(&self, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) {
+        let integration = &integration.latest();
         let order = self.order.fetch_add(1, Relaxed);
         let (as_of, mut retries) = (integration.refusals.as_of(), Retries::new());
         match self.attempts.token(integration, request, &mut retries, None).await {
@@ -126,6 +127,7 @@ impl Exchanges {
         purpose: &Purpose,
         until: Option<Instant>,
     ) -> Joined {
+        let integration = &integration.latest();
         let (place, receiver, begins_at) = {
             let mut under_way = integration.under_way();
             // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.

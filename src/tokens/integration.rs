@@ -1,7 +1,8 @@
-//! An integration: its client, its tokens, and what is under way for it.
+//! An integration: how it is configured now, and what stays when that changes: its tokens, and what is under way for it.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -11,60 +12,148 @@ use super::clock::EnvironmentClock;
 use super::exchanges::AT_ONCE;
 use super::failures::Failures;
 use super::refusals::Refusals;
-use super::request::TokenRequest;
+use super::request::{IntegrationId, TokenRequest};
 use super::token::Token;
 use super::under_way::UnderWay;
-use crate::maskinporten::{Client, Setup};
+use crate::maskinporten::probe::Probe;
+use crate::maskinporten::{Client, Setup, TokenEndpointClient};
 use crate::telemetry::IntegrationMetrics;
 
-/// An integration with its tokens and the exchanges under way for it.
+/// An integration as it is configured, with its tokens and the exchanges under way for it.
+///
+/// It never changes. Another configuration makes another value, which has the lasting parts of this one. Whoever holds this one for long
+/// asks for the [latest](Integration::latest).
 #[derive(Debug)]
 pub(super) struct Integration {
+    pub(super) id: IntegrationId,
     pub(super) name: Arc<str>,
     pub(super) client: Arc<Client>,
     /// Where its settings stand, for whoever has to mend one.
     pub(super) setup: Setup,
-    pub(super) cache: TokenCache,
     pub(super) metrics: IntegrationMetrics,
+    pub(super) way_out: WayOut,
+    /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
+    pub(super) certificate_reported: AtomicBool,
+    pub(super) cache: Arc<TokenCache>,
     /// Its environment's, shared with the others that are there.
     pub(super) clock: Arc<EnvironmentClock>,
     /// Its token endpoint's, shared in the same way.
     pub(super) circuit: Arc<Circuit>,
-    pub(super) failures: Failures,
-    pub(super) refusals: Refusals,
+    pub(super) failures: Arc<Failures>,
+    pub(super) refusals: Arc<Refusals>,
     /// Locked only when a token is missing, or due.
-    under_way: Mutex<UnderWay>,
-    pub(super) turns: Semaphore,
-    pub(super) renewal_turns: Semaphore,
-    /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
-    pub(super) certificate_reported: AtomicBool,
+    under_way: Arc<Mutex<UnderWay>>,
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) renewal_turns: Arc<Semaphore>,
+    standing: Arc<Standing>,
+}
+
+/// What another configuration of an integration brings.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pub(super) name: Arc<str>,
+    pub(super) client: Client,
+    pub(super) setup: Setup,
+    pub(super) metrics: IntegrationMetrics,
+    pub(super) way_out: WayOut,
+}
+
+/// How Maskinporten is reached.
+#[derive(Clone, Debug)]
+pub(super) struct WayOut {
+    /// What grants are exchanged with.
+    pub(super) endpoint: Arc<TokenEndpointClient>,
+    /// Goes the same way, to find out whose certificate it was that is not trusted.
+    pub(super) probe: Arc<Probe>,
+    /// How long a caller waits at most.
+    pub(super) deadline: Duration,
+}
+
+/// What has become of an integration since.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Weak: it holds this.
+    latest: Mutex<Weak<Integration>>,
+    is_gone: AtomicBool,
 }
 
 impl Integration {
+    /// One that has not been there before.
     pub(super) fn new(
-        name: Arc<str>,
-        client: Client,
-        setup: Setup,
+        id: IntegrationId,
+        configured: Configured,
         cache: TokenCache,
-        metrics: IntegrationMetrics,
         clock: Arc<EnvironmentClock>,
         circuit: Arc<Circuit>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        let Configured { name, client, setup, metrics, way_out } = configured;
+        let integration = Arc::new(Self {
+            id,
             name,
             client: Arc::new(client),
             setup,
-            cache,
             metrics,
+            way_out,
+            certificate_reported: AtomicBool::new(false),
+            cache: Arc::new(cache),
             clock,
             circuit,
-            failures: Failures::default(),
-            refusals: Refusals::new(),
-            under_way: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
-            renewal_turns: Semaphore::new(AT_ONCE),
+            failures: Arc::default(),
+            refusals: Arc::new(Refusals::new()),
+            under_way: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            renewal_turns: Arc::new(Semaphore::new(AT_ONCE)),
+            standing: Arc::default(),
+        });
+        integration.stand();
+        integration
+    }
+
+    /// The same client in the same environment, configured in another way: its tokens are as good as before.
+    pub(super) fn successor(&self, configured: Configured) -> Arc<Self> {
+        let Configured { name, client, setup, metrics, way_out } = configured;
+        let integration = Arc::new(Self {
+            id: self.id,
+            name,
+            client: Arc::new(client),
+            setup,
+            metrics,
+            way_out,
             certificate_reported: AtomicBool::new(false),
-        }
+            cache: Arc::clone(&self.cache),
+            clock: Arc::clone(&self.clock),
+            circuit: Arc::clone(&self.circuit),
+            failures: Arc::clone(&self.failures),
+            refusals: Arc::clone(&self.refusals),
+            under_way: Arc::clone(&self.under_way),
+            turns: Arc::clone(&self.turns),
+            renewal_turns: Arc::clone(&self.renewal_turns),
+            standing: Arc::clone(&self.standing),
+        });
+        integration.stand();
+        integration
+    }
+
+    fn stand(self: &Arc<Self>) {
+        *self.standing.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(self);
+    }
+
+    /// As it is configured by now. One that is gone stays as it was.
+    pub(super) fn latest(self: &Arc<Self>) -> Arc<Self> {
+        let latest = self.standing.latest.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        latest.unwrap_or_else(|| Arc::clone(self))
+    }
+
+    /// It is not configured any more. Who has asked for a token before gets it, and nobody else.
+    pub(super) fn is_gone(&self) -> bool {
+        self.standing.is_gone.load(Relaxed)
+    }
+
+    /// Lets go of its tokens, and keeps none from now on: an exchange that is under way does not put its own back.
+    pub(super) fn retire(&self) {
+        let _no_token_is_kept_meanwhile = self.under_way();
+        self.standing.is_gone.store(true, Relaxed);
+        self.cache.clear();
     }
 
     pub(super) fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -75,7 +164,7 @@ impl Integration {
     /// Keeps a token, unless one that was asked for later is there by now: of two exchanges side by side the older may end last.
     pub(super) fn keep(&self, request: &TokenRequest, token: &Arc<Token>) {
         let _one_at_a_time = self.under_way();
-        if !self.cache.get(request).is_some_and(|there| there.was_asked_for_after(token)) {
+        if !self.is_gone() && !self.cache.get(request).is_some_and(|there| there.was_asked_for_after(token)) {
             self.cache.put(request, token);
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! [`TokenService`] is the one entrance. This room knows nothing of HTTP, API keys or the operator's file.
 
+mod arrangement;
 mod attempts;
 mod cache;
 mod circuit;

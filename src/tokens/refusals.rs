@@ -160,7 +160,6 @@ impl Refusals {
     }
 
     /// Forgets all, also what exchanges that are under way will learn: the configuration has changed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the configuration cannot change yet while the service runs"))]
     pub(super) fn clear(&self) {
         self.forgotten.fetch_add(1, SeqCst);
         self.remembered.invalidate_all();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
@@ -78,9 +79,9 @@ impl Renewals {
         self.runtime.spawn(renew(Arc::clone(&self.exchanges), Arc::clone(integration), request.clone(), token));
     }
 
-    /// Keeps a token warm for as long as the service runs.
-    pub(super) fn keep_warm(&self, integration: &Arc<Integration>, request: TokenRequest) {
-        self.runtime.spawn(keep_warm(Arc::clone(&self.exchanges), Arc::clone(integration), request));
+    /// Keeps a token warm until that is ended. An exchange that is under way then goes on.
+    pub(super) fn keep_warm(&self, integration: &Arc<Integration>, request: TokenRequest) -> AbortHandle {
+        self.runtime.spawn(keep_warm(Arc::clone(&self.exchanges), Arc::clone(integration), request)).abort_handle()
     }
 }
 
@@ -129,7 +130,7 @@ async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request
             token.mark_renewal_failed();
             wait_while_open(&exchanges, &integration, &request, &purpose, token.expires_at()).await;
         }
-        if !token.is_valid(Instant::now()) {
+        if !token.is_valid(Instant::now()) || integration.is_gone() {
             // That exchanges fail has been said, and an outage may end every token that there is.
             debug!(integration = &*integration.name, scope = request.scopes().as_str(), attempt, "a token was not renewed in time");
             return;

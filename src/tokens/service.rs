@@ -2,20 +2,22 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::arrangement::{Arranged, Arrangement, neighbour_among};
 use super::attempts::Attempts;
 use super::cache::TokenCache;
 use super::circuit::Circuit;
 use super::clock::EnvironmentClock;
 use super::error::TokenError;
 use super::exchanges::{Exchanges, Joined, Purpose};
-use super::integration::Integration;
+use super::integration::{Configured, Integration, WayOut};
 use super::renewal::Renewals;
 use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
@@ -33,16 +35,16 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// What the service is made of.
 #[derive(Debug)]
 pub struct Settings {
-    /// Whose tokens are handed out. Their [`IntegrationId`]s count in this order.
+    /// Whose tokens are handed out.
     pub integrations: Vec<IntegrationSettings>,
     /// How many tokens are kept, over all integrations. Each has an equal share, one at least; prefetched ones stand outside it.
     pub max_tokens: u64,
     /// How long a caller waits at most.
     pub deadline: Duration,
     /// What grants are exchanged with.
-    pub endpoint: TokenEndpointClient,
+    pub endpoint: Arc<TokenEndpointClient>,
     /// Goes the same way, to find out why an exchange failed.
-    pub probe: Probe,
+    pub probe: Arc<Probe>,
 }
 
 /// One integration.
@@ -54,7 +56,7 @@ pub struct IntegrationSettings {
     pub client: Client,
     /// Where its settings stand: failures name the places.
     pub setup: Setup,
-    /// Tokens that are kept warm from start-up on.
+    /// Tokens that are kept warm, whether anybody asks or not.
     pub prefetch: Vec<(Scopes, Details)>,
 }
 
@@ -72,13 +74,22 @@ pub enum StartError {
 /// Answers token requests: from the cache without waiting, otherwise by one exchange for all who ask.
 #[derive(Debug)]
 pub struct TokenService {
-    integrations: Vec<Arc<Integration>>,
+    arranged: Arc<Arranged>,
     exchanges: Arc<Exchanges>,
     renewals: Renewals,
     waiting: Arc<Waiting>,
-    deadline: Duration,
+    arranging: Mutex<Arranging>,
     /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None only while being dropped.
     runtime: Option<Runtime>,
+}
+
+/// What whoever arranges the integrations goes by: one at a time.
+#[derive(Debug, Default)]
+struct Arranging {
+    /// The ID of the next integration that has not been there before. None has been given out twice.
+    next: u32,
+    /// What keeps the prefetched tokens warm.
+    warm: Vec<AbortHandle>,
 }
 
 impl TokenService {
@@ -89,42 +100,92 @@ impl TokenService {
     /// [`StartError`] when the system gives no threads.
     pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
-        let attempts = Attempts::new(SigningPool::new()?, settings.endpoint, settings.probe);
-        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), attempts));
+        let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), Attempts::new(SigningPool::new()?)));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
-        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
-        let mut integrations: Vec<Arc<Integration>> = Vec::with_capacity(settings.integrations.len());
-        for (index, integration) in settings.integrations.into_iter().enumerate() {
-            let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
-            let prefetch: Vec<TokenRequest> =
-                integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
-            let cache = TokenCache::new(share, prefetch.iter().cloned());
-            let handles = metrics.integration(&integration.name, KnownError::all().filter_map(|known| known.code));
-            let environment = integration.client.environment();
-            let neighbour = integrations.iter().find(|earlier| earlier.client.environment() == environment);
-            let clock = neighbour.map_or_else(
-                || Arc::new(EnvironmentClock::new(environment, metrics.clock(environment.name()))),
-                |neighbour| Arc::clone(&neighbour.clock),
-            );
-            let circuit = neighbour.map_or_else(
-                || Arc::new(Circuit::new(environment, metrics.circuit(environment.name()))),
-                |neighbour| Arc::clone(&neighbour.circuit),
-            );
-            let integration = Integration::new(integration.name, integration.client, integration.setup, cache, handles, clock, circuit);
-            let integration = Arc::new(integration);
-            for request in prefetch {
-                renewals.keep_warm(&integration, request);
+        let arranged = Arc::new(Arranged::default());
+        runtime.spawn(tidy(Arc::clone(&arranged)));
+        let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
+        let service = Self { arranged, exchanges, renewals, waiting, arranging: Mutex::default(), runtime: Some(runtime) };
+        service.reconfigure(settings, metrics)?;
+        Ok(service)
+    }
+
+    /// Takes on other settings while requests are answered.
+    ///
+    /// An integration is the same as long as its client ID and its environment are: its tokens stay, and so does its [`IntegrationId`]. Those
+    /// of one that is gone go with it, and what is under way for it is kept nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::TooMany`], and then nothing has changed.
+    pub fn reconfigure(&self, settings: Settings, metrics: &Metrics) -> Result<(), StartError> {
+        let mut arranging = self.arranging.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.arranged.load_full();
+        let mut next = arranging.next;
+        let mut known = Vec::with_capacity(settings.integrations.len());
+        for integration in &settings.integrations {
+            let same = before.same_as(&integration.client).cloned();
+            let id = same.as_ref().map_or(IntegrationId(next), |same| same.id);
+            if same.is_none() {
+                next = next.checked_add(1).ok_or(StartError::TooMany)?;
             }
+            known.push((id, same));
+        }
+        // From here on nothing fails.
+        arranging.next = next;
+        // All are begun anew: what has failed until now is tried again at once, for that may be what was mended.
+        arranging.warm.drain(..).for_each(|warm| warm.abort());
+        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
+        let way_out = WayOut { endpoint: settings.endpoint, probe: settings.probe, deadline: settings.deadline };
+        let mut integrations: Vec<Arc<Integration>> = Vec::with_capacity(known.len());
+        let mut prefetched = Vec::new();
+        for ((id, same), IntegrationSettings { name, client, setup, prefetch }) in known.into_iter().zip(settings.integrations) {
+            let prefetch: Vec<TokenRequest> =
+                prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
+            let handles = metrics.integration(&name, KnownError::all().filter_map(|known| known.code));
+            let environment = client.environment().clone();
+            let configured = Configured { name, client, setup, metrics: handles, way_out: way_out.clone() };
+            let integration = if let Some(same) = same {
+                same.cache.rearrange(share, prefetch.iter().cloned());
+                // What was refused may be what was mended.
+                same.refusals.clear();
+                same.successor(configured)
+            } else {
+                let neighbour = neighbour_among(&integrations, &environment).or_else(|| before.neighbour(&environment));
+                let (clock, circuit) = neighbour.map_or_else(
+                    || {
+                        let clock = EnvironmentClock::new(&environment, metrics.clock(environment.name()));
+                        (Arc::new(clock), Arc::new(Circuit::new(&environment, metrics.circuit(environment.name()))))
+                    },
+                    |neighbour| (Arc::clone(&neighbour.clock), Arc::clone(&neighbour.circuit)),
+                );
+                Integration::new(id, configured, TokenCache::new(share, prefetch.iter().cloned()), clock, circuit)
+            };
+            prefetched.extend(prefetch.into_iter().map(|request| (Arc::clone(&integration), request)));
             integrations.push(integration);
         }
-        runtime.spawn(tidy(integrations.clone()));
-        let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
-        Ok(Self { integrations, exchanges, renewals, waiting, deadline: settings.deadline, runtime: Some(runtime) })
+        let after = Arc::new(Arrangement::new(integrations));
+        // Before another environment of the same name shows its clock.
+        for earlier in before.integrations().iter().filter(|earlier| after.neighbour(earlier.client.environment()).is_none()) {
+            earlier.clock.retire();
+        }
+        self.arranged.store(Arc::clone(&after));
+        before.gone_from(&after).for_each(|gone| gone.retire());
+        for gone in before.environments().filter(|gone| !after.environments().any(|environment| environment == *gone)) {
+            metrics.forget_circuit(gone);
+        }
+        for earlier in before.integrations().iter().filter(|earlier| !after.has_name(&earlier.name)) {
+            metrics.forget_integration(&earlier.metrics);
+        }
+        let keep_warm = |(integration, request): (Arc<Integration>, TokenRequest)| self.renewals.keep_warm(&integration, request);
+        arranging.warm.extend(prefetched.into_iter().map(keep_warm));
+        Ok(())
     }
 
     /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
     pub fn cached(&self, request: &TokenRequest, now: Instant) -> Option<Arc<Token>> {
-        let integration = self.integration(request)?;
+        let now_arranged = self.arranged.load();
+        let integration = now_arranged.get(request.integration())?;
         let token = integration.cache.get(request).filter(|token| token.is_good(now) || token.is_the_best_to_be_had(now))?;
         self.served(integration, request, &token, now);
         Some(token)
@@ -139,18 +200,18 @@ impl TokenService {
         if let Some(token) = self.cached(request, Instant::now()) {
             return Ok(token);
         }
-        let integration = self.integration(request).ok_or(TokenError::Defect)?;
+        let integration = &self.integration(request)?;
         let joined = self.join(integration, request, &Purpose::Need(caller));
         if let Ok((Joined::There(token), _)) = &joined {
             self.served(integration, request, token, Instant::now());
         }
         let now = Instant::now();
         let Some(old) = integration.cache.get(request).filter(|token| token.is_valid(now)) else {
-            return self.wait(joined?).await;
+            return wait(integration, joined?).await;
         };
         let Ok(joined) = joined else { return Ok(old) };
         // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
-        let mut waiting = pin!(self.wait(joined));
+        let mut waiting = pin!(wait(integration, joined));
         match timeout(old.left(now) / 2, &mut waiting).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(_)) | Err(_) if old.is_valid(Instant::now()) => Ok(old),
@@ -165,31 +226,27 @@ impl TokenService {
     ///
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
-        let integration = self.integration(request).ok_or(TokenError::Defect)?;
-        self.wait(self.join(integration, request, &Purpose::Fresh(caller))?).await
+        let integration = &self.integration(request)?;
+        wait(integration, self.join(integration, request, &Purpose::Fresh(caller))?).await
     }
 
     /// The integrations, in the order in which they were given.
     pub fn integrations(&self) -> impl Iterator<Item = IntegrationId> {
-        (0..).map(IntegrationId).take(self.integrations.len())
+        self.arranged.load().in_order().to_vec().into_iter()
     }
 
     /// How many tokens are held, about.
     pub fn cached_tokens(&self) -> u64 {
-        self.integrations.iter().map(|integration| integration.cache.len()).sum()
+        self.arranged.load().integrations().iter().map(|integration| integration.cache.len()).sum()
     }
 
     /// The exchange to wait for, unless nobody is to wait now.
     fn join(&self, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Result<(Joined, Waits), TokenError> {
         trials::refuse(&self.exchanges, integration, request, purpose)?;
-        let alone = self.integrations.len() == 1;
+        let alone = self.arranged.load().integrations().len() == 1;
         let waits = self.waiting.admit(request.integration(), alone).ok_or_else(|| TokenError::TooMany(Arc::clone(&integration.name)))?;
-        let leaves_at = Instant::now().checked_add(self.deadline);
+        let leaves_at = Instant::now().checked_add(integration.way_out.deadline);
         Ok((self.exchanges.join(integration, request, purpose, leaves_at), waits))
-    }
-
-    async fn wait(&self, (joined, _waits): (Joined, Waits)) -> Outcome {
-        timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
     }
 
     /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.
@@ -203,9 +260,14 @@ impl TokenService {
         }
     }
 
-    fn integration(&self, request: &TokenRequest) -> Option<&Arc<Integration>> {
-        self.integrations.get(request.integration().index())
+    fn integration(&self, request: &TokenRequest) -> Result<Arc<Integration>, TokenError> {
+        self.arranged.load().get(request.integration()).cloned().ok_or(TokenError::Gone)
     }
+}
+
+async fn wait(integration: &Integration, (joined, _waits): (Joined, Waits)) -> Outcome {
+    let deadline = integration.way_out.deadline;
+    timeout(deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(deadline)))
 }
 
 impl Drop for TokenService {
@@ -217,12 +279,12 @@ impl Drop for TokenService {
     }
 }
 
-async fn tidy(integrations: Vec<Arc<Integration>>) {
+async fn tidy(arranged: Arc<Arranged>) {
     let mut every = interval(TIDY_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        for integration in &integrations {
+        for integration in arranged.load_full().integrations() {
             integration.cache.tidy();
             integration.refusals.tidy();
             let (repeated, over) = integration.failures.going_on(Instant::now());
@@ -235,3 +297,6 @@ async fn tidy(integrations: Vec<Arc<Integration>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ fn skipped(name: Name, because: &impl ToString, found: &str) -> Check {
 
 /// Also what keeps the rest of the file from being looked at, if something does.
 fn of_a_file(inspection: Inspection, scope: &Scope<'_>) -> (Vec<Check>, Option<Name>) {
-    let Inspection { config, mut mistakes, left_out, outbound_is_wrong } = inspection;
+    let Inspection { config, mut mistakes, left_out, outbound_is_wrong, .. } = inspection;
     let config = config.map(Arc::new);
     let outbound = config.as_deref().filter(|_| !outbound_is_wrong).map(outbound).transpose();
     if let Err(mistake) = &outbound {

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config.config).map_err(|error| Failure::configuration(&error))?;
     let integration = integration(&config, arguments.request.integration.as_deref()).map_err(Failure::misused)?;
     let client = assembly::client_of(&config, integration).map_err(|error| Failure::configuration(&error))?;
-    let (endpoint, probe) = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
+    let assembly::WaysOut { endpoint, probe } = assembly::ways_out(&config, std::slice::from_ref(&client)).map_err(Failure::misused)?;
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let asking = Asking { client: &client, endpoint: &endpoint, request: &request, runtime: &runtime };

@@ -1,0 +1,64 @@
+//! Whether a file has changed from which the configuration was read.
+//!
+//! By looking at it: this works on every file system, through every kind of link, and for files that are not there yet.
+
+use std::path::PathBuf;
+
+use crate::config::{SourceFile, Stamp};
+
+/// The files, as they were when they were last read.
+#[derive(Debug)]
+pub(super) struct Watch {
+    sources: Vec<SourceFile>,
+    /// As they were when it was last looked.
+    last: Vec<Option<Stamp>>,
+}
+
+impl Watch {
+    pub(super) fn new(sources: Vec<SourceFile>) -> Self {
+        let last = sources.iter().map(|source| source.stamp).collect();
+        Self { sources, last }
+    }
+
+    /// The files that have changed since they were read, once none of them has changed since the last look: files are written in several
+    /// steps, and several files one after another.
+    pub(super) fn changed(&mut self) -> Option<Vec<PathBuf>> {
+        let now: Vec<Option<Stamp>> = self.sources.iter().map(|source| Stamp::of(&source.path)).collect();
+        let is_steady = now == self.last;
+        let sources = self.sources.iter().zip(&now);
+        let mut changed: Vec<PathBuf> =
+            sources.filter(|(source, now)| source.stamp != **now).map(|(source, _)| source.path.clone()).collect();
+        changed.dedup();
+        self.last = now;
+        (is_steady && !changed.is_empty()).then_some(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn watch(paths: &[PathBuf]) -> Watch {
+        Watch::new(paths.iter().map(|path| SourceFile { path: path.clone(), stamp: Stamp::of(path) }).collect())
+    }
+
+    #[test]
+    fn a_change_is_told_of_when_it_has_come_to_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
+        fs::write(&one, "1").unwrap();
+        let mut watch = watch(&[one.clone(), other.clone()]);
+        assert_eq!((watch.changed(), watch.changed()), (None, None));
+        fs::write(&one, "12").unwrap();
+        assert_eq!(watch.changed(), None);
+        fs::write(&one, "123").unwrap();
+        assert_eq!(watch.changed(), None);
+        fs::write(&other, "it was not there").unwrap();
+        assert_eq!(watch.changed(), None);
+        assert_eq!(watch.changed(), Some(vec![one.clone(), other.clone()]));
+        let mut watch = super::tests::watch(&[one.clone(), other.clone()]);
+        fs::remove_file(&other).unwrap();
+        assert_eq!((watch.changed(), watch.changed()), (None, Some(vec![other])));
+    }
+}
