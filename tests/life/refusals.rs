@@ -115,6 +115,11 @@ async fn what_is_refused_again_is_remembered_for_longer_and_a_token_ends_that() 
     assert_eq!((refused.status, remembered(&refused)), (502, None), "{}", refused.text);
     let twice = ask.clone().send().await;
     assert!(sent.elapsed() > Duration::from_secs(4) || remembered(&twice).unwrap().1 > 5, "{}", twice.text);
+    // Who wants it asked all the same begins anew.
+    assert_eq!(ask.clone().post().send().await.status, 502);
+    if let Some((_, left)) = remembered(&ask.clone().send().await) {
+        assert!(left <= 5, "{left}");
+    }
     // A token comes for it, and ends.
     simulator.clear_faults();
     let token = ask.clone().post().send().await.token().to_owned();

@@ -193,3 +193,20 @@ async fn who_joins_late_is_not_sent_away_for_the_first_ones_deadline() {
     assert_eq!(portvakt.ask().send().await.status, 200);
     assert_eq!(grants(&simulator), 2);
 }
+
+#[tokio::test]
+async fn a_pause_is_nobodys_turn() {
+    let simulator = simulator();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    let scopes: Vec<String> = (0..12).map(|number| format!("test:{number}")).collect();
+    simulator.faults(scopes.iter().map(|scope| for_scope(status(503, Some(6)), scope, Some(1))).collect()).unwrap();
+    let waiting: tokio::task::JoinSet<_> = scopes.iter().map(|scope| portvakt.ask().with("scope", scope).send()).collect();
+    simulator.wait_for_answers(12, PATIENCE).await.unwrap();
+    let failed = Instant::now();
+    assert_eq!(portvakt.ask().send().await.status, 200);
+    assert!(failed.elapsed() < Duration::from_secs(5), "it waited for those that wait");
+    for answer in waiting.join_all().await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    assert_eq!(grants(&simulator), 25);
+}
