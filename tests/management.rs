@@ -144,6 +144,8 @@ async fn every_counter_starts_at_0() {
         .extend(["freg", "krr"].map(|integration| format!("portvakt_exchange_duration_seconds_count{{integration=\"{integration}\"}}")));
     expected.extend(["freg", "krr"].map(|integration| format!("portvakt_remembered_failures_total{{integration=\"{integration}\"}}")));
     expected.extend(["portvakt_token_request_duration_seconds_count", "portvakt_tokens_cached"].map(str::to_owned));
+    expected.extend(["waiting_requests", "waiting_requests_refused_total"].map(|name| format!("portvakt_{name}")));
+    expected.push("portvakt_circuit_open{environment=\"simulator\"}".to_owned());
     for name in expected {
         assert_eq!(series.get(name.as_str()), Some(&0.0), "{name}:\n{}", answer.body);
     }
@@ -163,6 +165,9 @@ async fn every_counter_starts_at_0() {
         "certificate_expiry_timestamp_seconds",
         "config_last_reload_successful",
         "config_last_reload_success_timestamp_seconds",
+        "circuit_open",
+        "waiting_requests",
+        "waiting_requests_refused_total",
         "build_info",
     ];
     let kinds: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
