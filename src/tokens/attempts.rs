@@ -12,6 +12,7 @@ use super::failures::{code, report};
 use super::integration::Integration;
 use super::request::TokenRequest;
 use super::signing::SigningPool;
+use super::suspension::LifeInstant;
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{
     AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
@@ -32,13 +33,13 @@ pub(super) struct Attempts {
 pub(super) struct Granted {
     pub(super) token: AccessToken,
     /// Before it was asked for.
-    pub(super) began: Instant,
+    pub(super) began: LifeInstant,
 }
 
 /// One attempt that got as far as Maskinporten, or tried to.
 struct Attempt {
     result: Result<AccessToken, ExchangeError>,
-    began: Instant,
+    began: LifeInstant,
     jti: Uuid,
     /// By how much our clock was put right for its grant.
     correction: ClockDifference,
@@ -88,7 +89,7 @@ impl Attempts {
     async fn attempt(&self, integration: &Integration, request: &TokenRequest) -> Result<Attempt, TokenError> {
         let started = Instant::now();
         let (grant, correction) = self.sign(integration, request).await?;
-        let began = Instant::now();
+        let began = LifeInstant::now();
         let Exchanged { result, clock } = self.endpoint.exchange(integration.client.environment(), &grant).await;
         let now = Moment::now();
         match &result {

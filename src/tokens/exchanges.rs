@@ -42,7 +42,6 @@ pub(super) enum Kind {
 
 /// Why a token is wanted, which decides what already answers it.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the cache's shares will count by the caller")]
 pub(super) enum Purpose {
     /// There is none with enough life left.
     Need(CallerId),
@@ -57,6 +56,14 @@ impl Purpose {
         match self {
             Self::Need(_) | Self::Renewal(_) => Kind::Ordinary,
             Self::Fresh(_) => Kind::Fresh,
+        }
+    }
+
+    /// Whose the token will be.
+    fn owner(&self) -> Option<CallerId> {
+        match self {
+            Self::Need(caller) | Self::Fresh(caller) => Some(*caller),
+            Self::Renewal(old) => old.as_ref().and_then(|old| old.owner()),
         }
     }
 
@@ -158,7 +165,7 @@ impl Exchanges {
             under_way.insert(key.clone(), receiver);
             sender
         };
-        let order = self.order.fetch_add(1, Relaxed);
+        let (order, owner) = (self.order.fetch_add(1, Relaxed), purpose.owner());
         let receiver = sender.subscribe();
         let integration = Arc::clone(integration);
         let mut off_the_table = OffTheTable { integration: Arc::clone(&integration), key, is_on_it: true };
@@ -173,7 +180,7 @@ impl Exchanges {
             let (kind, request) = &off_the_table.key;
             let granted = exchanges.attempts.token(&integration, request).await;
             let outcome = granted.map(|Granted { token, began }| {
-                let token = Arc::new(Token::new(token, request.scopes(), began, order, *kind == Kind::Fresh));
+                let token = Arc::new(Token::new(token, request.scopes(), began, order, *kind == Kind::Fresh, owner));
                 integration.keep(request, &token);
                 token
             });

@@ -13,6 +13,7 @@ mod renewal;
 mod request;
 mod service;
 mod signing;
+mod suspension;
 mod token;
 
 pub use error::TokenError;

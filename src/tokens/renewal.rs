@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::exchanges::{Exchanges, Purpose};
 use super::integration::Integration;
 use super::request::TokenRequest;
+use super::suspension::{Sleeper, sleep, spread_out};
 use super::token::Token;
 
 /// Between attempts to renew: at first, and at most.
@@ -77,6 +78,7 @@ impl Renewals {
 async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>) {
     let mut waiting = BinaryHeap::new();
     let mut room = ROOM;
+    let mut sleeper = Sleeper::new();
     loop {
         let next = waiting.peek().map(|due: &Due| due.at);
         tokio::select! {
@@ -90,6 +92,8 @@ async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc
                 }
                 None => return,
             },
+            // All are due earlier by what was slept.
+            () = sleeper.woken() => waiting = waiting.into_iter().filter_map(Due::again).collect(),
             () = at(next) => while waiting.peek().is_some_and(|due| due.at <= Instant::now()) {
                 if let Some(due) = waiting.pop()
                     && let Some(token) = due.token.upgrade()
@@ -99,6 +103,14 @@ async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc
                 }
             },
         }
+    }
+}
+
+impl Due {
+    /// With the moment as it is now. None: nobody holds the token any more.
+    fn again(self) -> Option<Self> {
+        let at = self.token.upgrade()?.renew_at()?;
+        Some(Self { at: spread_out(at), ..self })
     }
 }
 
@@ -137,8 +149,8 @@ async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, req
                 token.mark_served();
                 token.take_renewal();
                 // A life that is shorter than an exchange takes must not make this a loop without a pause.
-                let renew_at = token.renew_at().map(|renew_at| renew_at.max(Instant::now() + FIRST_PAUSE));
-                sleep_until(renew_at.unwrap_or_else(|| Instant::now() + WITHOUT_LIFETIME).into()).await;
+                let until_due = token.renew_at().map(|renew_at| renew_at.saturating_duration_since(Instant::now()).max(FIRST_PAUSE));
+                sleep(until_due.unwrap_or(WITHOUT_LIFETIME)).await;
                 old = token.renew_at().is_some().then_some(token);
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::info;
 
 use super::attempts::Attempts;
 use super::cache::TokenCache;
@@ -18,6 +19,7 @@ use super::integration::Integration;
 use super::renewal::Renewals;
 use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
+use super::suspension::Watch;
 use super::token::Token;
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{Client, KnownError, Scopes, Setup, TokenEndpointClient};
@@ -52,6 +54,8 @@ pub struct IntegrationSettings {
     pub setup: Setup,
     /// Tokens that are kept warm from start-up on.
     pub prefetch: Vec<(Scopes, Details)>,
+    /// How many callers may ask for its tokens: each has an equal share of its room.
+    pub callers: usize,
 }
 
 /// The service did not start.
@@ -87,13 +91,14 @@ impl TokenService {
         let attempts = Attempts::new(SigningPool::new()?, settings.endpoint, settings.probe);
         let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), attempts));
         let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
-        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
+        let share = settings.max_tokens / settings.integrations.len().max(1) as u64;
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
         let mut integrations: Vec<Arc<Integration>> = Vec::with_capacity(settings.integrations.len());
         for (index, integration) in settings.integrations.into_iter().enumerate() {
             let id = IntegrationId(u32::try_from(index).map_err(|_| StartError::TooMany)?);
             let prefetch: Vec<TokenRequest> =
                 integration.prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
-            let cache = TokenCache::new(share, prefetch.iter().cloned());
+            let cache = TokenCache::new(share, integration.callers, prefetch.iter().cloned());
             let handles = metrics.integration(&integration.name, KnownError::all().filter_map(|known| known.code));
             let environment = integration.client.environment();
             let neighbour = integrations.iter().find(|earlier| earlier.client.environment() == environment);
@@ -162,9 +167,9 @@ impl TokenService {
         (0..).map(IntegrationId).take(self.integrations.len())
     }
 
-    /// How many tokens are held, about.
+    /// How many tokens are held.
     pub fn cached_tokens(&self) -> u64 {
-        self.integrations.iter().map(|integration| integration.cache.len()).sum()
+        self.integrations.iter().map(|integration| integration.cache.len() as u64).sum()
     }
 
     async fn wait(&self, joined: Joined) -> Outcome {
@@ -173,6 +178,7 @@ impl TokenService {
 
     /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.
     fn served(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>, now: Instant) {
+        token.mark_in_use();
         if token.renew_at().is_some_and(|renew_at| renew_at <= now) {
             if !request.may_name_a_person() && token.take_renewal() {
                 self.renewals.begin(integration, request, Arc::clone(token));
@@ -199,10 +205,15 @@ impl Drop for TokenService {
 async fn tidy(integrations: Vec<Arc<Integration>>) {
     let mut every = interval(TIDY_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = Watch::begin();
     loop {
         every.tick().await;
+        let slept = watch.look();
+        let ended: usize = integrations.iter().map(|integration| integration.cache.tidy()).sum();
+        if let Some(slept) = slept {
+            info!(seconds = slept.as_secs(), ended, "the machine has slept, or its clock was set forward: tokens were looked at again");
+        }
         for integration in &integrations {
-            integration.cache.tidy();
             let (repeated, over) = integration.failures.going_on(Instant::now());
             for repeated in repeated {
                 repeated.report(&integration.name);

@@ -13,4 +13,5 @@ mod identity;
 mod lifetimes;
 mod limits;
 mod renewal;
+mod shares;
 mod single_flight;
