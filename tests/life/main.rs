@@ -15,3 +15,4 @@ mod limits;
 mod renewal;
 mod shares;
 mod single_flight;
+mod suspended;

@@ -23,9 +23,9 @@ impl Item {
     }
 }
 
-fn caller(number: u32) -> Owner {
-    Some(CallerId(number))
-}
+const FIRST: Owner = Some(CallerId(0));
+const SECOND: Owner = Some(CallerId(1));
+const THIRD: Owner = Some(CallerId(2));
 
 /// The numbers of those that went for this one.
 fn put(shares: &mut Shares<Item>, owner: Owner, number: usize) -> Vec<usize> {
@@ -38,30 +38,30 @@ fn put(shares: &mut Shares<Item>, owner: Owner, number: usize) -> Vec<usize> {
 fn who_is_alone_may_have_all_and_gives_way_until_all_have_a_share() {
     let mut shares = Shares::new(6, 3);
     for number in 0..6 {
-        assert!(put(&mut shares, caller(0), number).is_empty());
+        assert!(put(&mut shares, FIRST, number).is_empty());
     }
-    assert_eq!(put(&mut shares, caller(1), 6), [0]);
-    assert_eq!(put(&mut shares, caller(1), 7), [1]);
+    assert_eq!(put(&mut shares, SECOND, 6), [0]);
+    assert_eq!(put(&mut shares, SECOND, 7), [1]);
     // Over its share, though the first one still has more.
-    assert_eq!(put(&mut shares, caller(1), 8), [6]);
-    assert_eq!(put(&mut shares, caller(2), 9), [2]);
-    assert_eq!(put(&mut shares, caller(0), 10), [3]);
-    assert_eq!(put(&mut shares, caller(2), 11), [4]);
-    assert_eq!(put(&mut shares, caller(2), 12), [9]);
+    assert_eq!(put(&mut shares, SECOND, 8), [6]);
+    assert_eq!(put(&mut shares, THIRD, 9), [2]);
+    assert_eq!(put(&mut shares, FIRST, 10), [3]);
+    assert_eq!(put(&mut shares, THIRD, 11), [4]);
+    assert_eq!(put(&mut shares, THIRD, 12), [9]);
 }
 
 #[test]
 fn what_is_in_use_is_passed_over_once() {
     let mut shares = Shares::new(3, 1);
-    let keys: Vec<_> = (0..3).map(|number| shares.insert(caller(0), 1, Item::new(number))).collect();
+    let keys: Vec<_> = (0..3).map(|number| shares.insert(FIRST, 1, Item::new(number))).collect();
     for key in &keys[..2] {
         shares.get(*key).unwrap().used.set(true);
     }
-    assert_eq!(put(&mut shares, caller(0), 3), [2]);
-    assert_eq!(put(&mut shares, caller(0), 4), [0], "not used again since");
+    assert_eq!(put(&mut shares, FIRST, 3), [2]);
+    assert_eq!(put(&mut shares, FIRST, 4), [0], "not used again since");
     let used = shares.get(keys[1]).unwrap();
     used.used.set(true);
-    assert_eq!(put(&mut shares, caller(0), 5), [3]);
+    assert_eq!(put(&mut shares, FIRST, 5), [3]);
 }
 
 #[test]
@@ -70,19 +70,19 @@ fn no_more_are_passed_over_than_takes_a_moment() {
     for number in 0..3 * MOST_PASSED_OVER {
         let item = Item::new(number);
         item.used.set(true);
-        shares.insert(caller(0), 1, item);
+        shares.insert(FIRST, 1, item);
     }
-    assert_eq!(put(&mut shares, caller(0), usize::MAX), [MOST_PASSED_OVER]);
+    assert_eq!(put(&mut shares, FIRST, usize::MAX), [MOST_PASSED_OVER]);
 }
 
 #[test]
 fn what_is_larger_than_a_share_takes_a_share() {
     let mut shares = Shares::new(4, 2);
-    put(&mut shares, caller(0), 0);
-    put(&mut shares, caller(0), 1);
-    assert!(shares.next_to_go(caller(1), 100, Item::was_used).is_none());
-    shares.insert(caller(1), 100, Item::new(2));
-    assert_eq!(put(&mut shares, caller(1), 3), [2]);
+    put(&mut shares, FIRST, 0);
+    put(&mut shares, FIRST, 1);
+    assert!(shares.next_to_go(SECOND, 100, Item::was_used).is_none());
+    shares.insert(SECOND, 100, Item::new(2));
+    assert_eq!(put(&mut shares, SECOND, 3), [2]);
 }
 
 #[derive(Clone, Debug)]
