@@ -149,6 +149,11 @@ impl Token {
         self.life.map(|life| life.renew_at().monotonic())
     }
 
+    /// When it ends, if the machine does not sleep until then.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.ends().map(LifeInstant::monotonic)
+    }
+
     /// When it ends.
     pub(super) fn ends(&self) -> Option<LifeInstant> {
         self.life.map(Life::expires_at)

@@ -77,7 +77,7 @@ impl TokenCache {
 
     /// Keeps a token in place of the one before, which it is then counted as. One whose life nobody knows is not kept.
     pub(super) fn put(&self, request: &TokenRequest, token: &Arc<Token>) {
-        if token.ends().is_none() {
+        if token.expires_at().is_none() {
             return;
         }
         let mut ledger = self.ledger();
