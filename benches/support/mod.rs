@@ -49,8 +49,13 @@ pub struct Service {
 
 pub fn service(simulator: &Simulator) -> Service {
     let environment = Environment::custom("simulator", simulator.issuer(), &simulator.token_endpoint()).unwrap();
-    let integration =
-        IntegrationSettings { name: "freg".into(), client: client(2048, environment), setup: Setup::default(), prefetch: Vec::new() };
+    let integration = IntegrationSettings {
+        name: "freg".into(),
+        client: client(2048, environment),
+        setup: Setup::default(),
+        prefetch: Vec::new(),
+        callers: 1,
+    };
     let settings = Settings {
         integrations: vec![integration],
         max_tokens: 100_000,

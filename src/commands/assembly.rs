@@ -148,6 +148,7 @@ pub(super) fn token_service(
         client,
         setup: setup(config, integration),
         prefetch: integration.prefetch.iter().map(prefetch).collect(),
+        callers: config.callers.iter().filter(|caller| caller.may.iter().any(|rule| rule.integration == integration.name)).count(),
     };
     tokens::Settings {
         integrations: clients.into_iter().zip(&config.integrations).zip(names).map(integration).collect(),

@@ -131,8 +131,20 @@ impl Moment {
 
     /// Whether since then our clock was set, or the machine slept: what was known of the clock then is not known now.
     pub fn was_set_since(self, then: Self) -> bool {
+        self.missed_since(then).is_none_or(|missed| missed.unsigned_abs() >= Self::SET)
+    }
+
+    /// How long the machine has slept since then, or how far our clock was set forward. None: neither, or by no more than clocks may go
+    /// apart, or the clock was set back.
+    pub fn slept_since(self, then: Self) -> Option<Duration> {
+        let missed = self.missed_since(then).filter(SignedDuration::is_positive)?.unsigned_abs();
+        (missed >= Self::SET).then_some(missed)
+    }
+
+    /// How far our clock has gone ahead of the monotonic one since then. None: further than can be counted.
+    fn missed_since(self, then: Self) -> Option<SignedDuration> {
         let passed = SignedDuration::try_from(self.monotonic.saturating_duration_since(then.monotonic)).unwrap_or(SignedDuration::MAX);
-        SignedDuration::system_until(then.ours, self.ours).map_or(true, |told| told.saturating_sub(passed).unsigned_abs() >= Self::SET)
+        SignedDuration::system_until(then.ours, self.ours).ok().map(|told| told.saturating_sub(passed))
     }
 }
 
@@ -192,6 +204,8 @@ mod tests {
     fn a_clock_that_was_set_meanwhile_tells_nothing(#[case] told: u64, #[case] passed: u64, #[case] usable: bool) {
         let (asked, answered) = moments(1_000_000, told, passed);
         assert_eq!(answered.was_set_since(asked), !usable);
+        let slept = told.checked_sub(passed).filter(|_| !usable).map(Duration::from_millis);
+        assert_eq!(answered.slept_since(asked), slept);
         if passed < 8_000 {
             assert_eq!(ClockDifference::from_date("Thu, 01 Jan 1970 00:16:40 GMT", asked, answered).is_some(), usable);
         }

@@ -13,6 +13,7 @@ use super::integration::Integration;
 use super::request::TokenRequest;
 use super::retries::{AtOnce, Retries};
 use super::signing::SigningPool;
+use super::suspension::LifeInstant;
 use crate::maskinporten::{
     AccessToken, Cause, Circumstances, ClockDifference, Diagnosis, ExchangeError, Exchanged, Grant, KnownError, Moment, Refusal,
 };
@@ -28,7 +29,7 @@ pub(super) struct Attempts {
 pub(super) struct Granted {
     pub(super) token: AccessToken,
     /// Before it was asked for.
-    pub(super) began: Instant,
+    pub(super) began: LifeInstant,
 }
 
 /// Why attempts brought no token.
@@ -47,7 +48,7 @@ impl From<TokenError> for Failed {
 /// One attempt that got as far as Maskinporten, or tried to.
 struct Attempt {
     result: Result<AccessToken, ExchangeError>,
-    began: Instant,
+    began: LifeInstant,
     jti: Uuid,
     /// By how much our clock was put right for its grant.
     correction: ClockDifference,
@@ -114,10 +115,10 @@ impl Attempts {
     async fn attempt(&self, integration: &Integration, request: &TokenRequest) -> Result<Attempt, TokenError> {
         let started = Instant::now();
         let (grant, correction) = self.sign(integration, request).await?;
-        let began = Instant::now();
-        integration.circuit.began(request.integration(), began);
+        let (began, sent) = (LifeInstant::now(), Instant::now());
+        integration.circuit.began(request.integration(), sent);
         let Exchanged { result, clock } = integration.way_out.endpoint.exchange(integration.client.environment(), &grant).await;
-        integration.circuit.ended(request.integration(), began, &result, Instant::now());
+        integration.circuit.ended(request.integration(), sent, &result, Instant::now());
         let now = Moment::now();
         match &result {
             Ok(_) => integration.metrics.exchange_granted(started.elapsed()),

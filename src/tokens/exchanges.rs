@@ -31,7 +31,6 @@ pub(super) const AT_ONCE: usize = 8;
 
 /// Why a token is wanted, which decides what already answers it.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the cache's shares will count by the caller")]
 pub(super) enum Purpose {
     /// There is none with enough life left.
     Need(CallerId),
@@ -46,6 +45,14 @@ impl Purpose {
         match self {
             Self::Need(_) | Self::Renewal(_) => Kind::Ordinary,
             Self::Fresh(_) => Kind::Fresh,
+        }
+    }
+
+    /// Whose the token will be.
+    fn owner(&self) -> Option<CallerId> {
+        match self {
+            Self::Need(caller) | Self::Fresh(caller) => Some(*caller),
+            Self::Renewal(old) => old.as_ref().and_then(|old| old.owner()),
         }
     }
 
@@ -107,7 +114,7 @@ impl Exchanges {
         let (as_of, mut retries) = (integration.refusals.as_of(), Retries::new());
         match self.attempts.token(integration, request, &mut retries, None).await {
             Ok(granted) => {
-                kept(integration, request, granted, order, purpose.kind() == Kind::Fresh);
+                kept(integration, request, granted, order, purpose);
             }
             Err(Failed::Exchange(error)) => {
                 let diagnosis = self.attempts.explain(integration, request, error, retries.made()).await;
@@ -188,7 +195,7 @@ impl Exchanges {
                 return Some(Ok(token));
             }
             let error = match self.attempts.token(&integration, &request, &mut retries, exchange.until()).await {
-                Ok(granted) => return Some(Ok(kept(&integration, &request, granted, order, place.is_for_a_fresh_token()))),
+                Ok(granted) => return Some(Ok(kept(&integration, &request, granted, order, purpose))),
                 Err(Failed::WithoutGrant(error)) => return Some(Err(error)),
                 Err(Failed::Exchange(error)) => error,
             };
@@ -230,9 +237,10 @@ async fn in_time<T>(exchange: &Exchange, what: impl Future<Output = T>) -> Optio
 }
 
 /// Keeps a token that has come. What was refused before it is forgotten.
-fn kept(integration: &Integration, request: &TokenRequest, granted: Granted, order: u64, is_fresh: bool) -> Arc<Token> {
+fn kept(integration: &Integration, request: &TokenRequest, granted: Granted, order: u64, purpose: &Purpose) -> Arc<Token> {
     let Granted { token, began } = granted;
-    let token = Arc::new(Token::new(token, request.scopes(), began, order, is_fresh));
+    let is_fresh = purpose.kind() == Kind::Fresh;
+    let token = Arc::new(Token::new(token, request.scopes(), began, order, is_fresh, purpose.owner()));
     integration.keep(request, &token);
     integration.refusals.forget(request);
     token

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
@@ -24,6 +24,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// So many failures of one integration are told apart by what was asked for. What is beyond is told of by its kind alone, and there are
 /// some dozens of kinds: whatever callers ask for, this does not grow.
 const MOST: usize = 64;
+/// So many bytes of each text are kept. What was said of a failure can be long, where somebody has asked for very much.
+const LONGEST: usize = 2000;
 
 /// The failures of one integration that are not over yet, or only just.
 #[derive(Debug, Default)]
@@ -46,7 +48,7 @@ struct Failure {
 #[derive(Debug)]
 struct Course {
     since: Timestamp,
-    latest: Arc<Diagnosis>,
+    latest: Latest,
     /// Of the first one.
     scope: Box<str>,
     times: u64,
@@ -56,6 +58,27 @@ struct Course {
     told_times: u64,
     is_over: bool,
     told_over: bool,
+}
+
+/// What the log says of the latest one.
+#[derive(Clone, Debug)]
+struct Latest {
+    code: &'static str,
+    trace_id: Option<Box<str>>,
+    found: Box<str>,
+    remedy: Box<str>,
+}
+
+impl Latest {
+    fn of(diagnosis: &Diagnosis) -> Self {
+        let trace_id = diagnosis.error().refusal().and_then(|refusal| refusal.trace_id.as_deref());
+        Self { code: code(diagnosis.error()), trace_id: trace_id.map(cut), found: cut(&diagnosis.found()), remedy: cut(diagnosis.remedy()) }
+    }
+}
+
+fn cut(text: &str) -> Box<str> {
+    let end = (0..=text.len().min(LONGEST)).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default().into()
 }
 
 /// Whether a failure is news.
@@ -71,7 +94,7 @@ pub(super) struct Repeated {
     more: u64,
     since: Timestamp,
     scope: Box<str>,
-    latest: Arc<Diagnosis>,
+    latest: Latest,
 }
 
 /// A failure that is over.
@@ -90,7 +113,7 @@ impl Failures {
     }
 
     /// Notes a failure.
-    pub(super) fn failed(&self, request: &TokenRequest, diagnosis: &Arc<Diagnosis>, now: Instant) -> Occurrence {
+    pub(super) fn failed(&self, request: &TokenRequest, diagnosis: &Diagnosis, now: Instant) -> Occurrence {
         let cause = diagnosis.known().cause;
         let asked_for = is_of_the_request(cause).then(|| self.hasher.hash_one(request));
         let mut failure = Failure { cause, code: code(diagnosis.error()), request: asked_for };
@@ -100,15 +123,15 @@ impl Failures {
         }
         if let Some(course) = table.get_mut(&failure) {
             course.times += 1;
-            course.latest = Arc::clone(diagnosis);
+            course.latest = Latest::of(diagnosis);
             course.last = now;
             course.is_over = false;
             return Occurrence::Again;
         }
         let course = Course {
             since: Timestamp::now(),
-            latest: Arc::clone(diagnosis),
-            scope: request.scopes().as_str().into(),
+            latest: Latest::of(diagnosis),
+            scope: cut(request.scopes().as_str()),
             times: 1,
             last: now,
             told: now,
@@ -157,14 +180,14 @@ impl Course {
     fn tell(&mut self, now: Instant) -> Repeated {
         let more = self.times - self.told_times;
         (self.told, self.told_times) = (now, self.times);
-        Repeated { more, since: self.since, scope: self.scope.clone(), latest: Arc::clone(&self.latest) }
+        Repeated { more, since: self.since, scope: self.scope.clone(), latest: self.latest.clone() }
     }
 
     /// Told once between two times that it is told of, however often it comes and goes.
     fn end(&mut self) -> Option<Over> {
         self.is_over = true;
         let told_already = std::mem::replace(&mut self.told_over, true);
-        let over = || Over { times: self.times, since: self.since, scope: self.scope.clone(), code: code(self.latest.error()) };
+        let over = || Over { times: self.times, since: self.since, scope: self.scope.clone(), code: self.latest.code };
         (!told_already).then(over)
     }
 }
@@ -246,10 +269,10 @@ impl Repeated {
             scope = &*self.scope,
             more = self.more,
             since = %self.since,
-            code = code(self.latest.error()),
-            trace_id = self.latest.error().refusal().and_then(|refusal| refusal.trace_id.as_deref()),
-            error = self.latest.found(),
-            remedy = self.latest.remedy(),
+            code = self.latest.code,
+            trace_id = self.latest.trace_id.as_deref(),
+            error = &*self.latest.found,
+            remedy = &*self.latest.remedy,
             "the same failure {} more times since it was last said",
             self.more
         );

@@ -17,6 +17,7 @@ mod request;
 mod retries;
 mod service;
 mod signing;
+mod suspension;
 mod token;
 mod trials;
 mod under_way;

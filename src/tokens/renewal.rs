@@ -19,6 +19,7 @@ use super::error::TokenError;
 use super::exchanges::{Exchanges, Purpose};
 use super::integration::Integration;
 use super::request::TokenRequest;
+use super::suspension::{Sleeper, sleep, spread_out};
 use super::token::Token;
 use super::trials::wait_while_open;
 
@@ -88,6 +89,7 @@ impl Renewals {
 async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>) {
     let mut waiting = BinaryHeap::new();
     let mut room = ROOM;
+    let mut sleeper = Sleeper::new();
     loop {
         let next = waiting.peek().map(|due: &Due| due.at);
         tokio::select! {
@@ -101,6 +103,8 @@ async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc
                 }
                 None => return,
             },
+            // All are due earlier by what was slept.
+            () = sleeper.woken() => waiting = waiting.into_iter().filter_map(Due::again).collect(),
             () = at(next) => while waiting.peek().is_some_and(|due| due.at <= Instant::now()) {
                 if let Some(due) = waiting.pop()
                     && let Some(token) = due.token.upgrade()
@@ -110,6 +114,14 @@ async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc
                 }
             },
         }
+    }
+}
+
+impl Due {
+    /// With the moment as it is now. None: nobody holds the token any more.
+    fn again(self) -> Option<Self> {
+        let at = self.token.upgrade()?.renew_at()?;
+        Some(Self { at: spread_out(at), ..self })
     }
 }
 
@@ -162,8 +174,8 @@ async fn keep_warm(exchanges: Arc<Exchanges>, integration: Arc<Integration>, req
                 // This task renews it, and no timer beside it.
                 token.mark_served();
                 token.take_renewal();
-                let renew_at = token.renew_at().map(|renew_at| renew_at.max(Instant::now() + SHORTEST_LIFE));
-                sleep_until(renew_at.unwrap_or_else(|| Instant::now() + WITHOUT_LIFETIME).into()).await;
+                let until_due = token.renew_at().map(|renew_at| renew_at.saturating_duration_since(Instant::now()).max(SHORTEST_LIFE));
+                sleep(until_due.unwrap_or(WITHOUT_LIFETIME)).await;
                 old = token.renew_at().is_some().then_some(token);
             }
             Err(error) => {

@@ -26,7 +26,7 @@ impl IntegrationId {
 /// Stands for whoever asks, for as long as the process runs. It identifies no token: who asks for the same gets the same.
 ///
 /// This room counts by it, so that nobody takes more than a share, and knows nothing else of callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallerId(pub u32);
 
 impl CallerId {
@@ -221,6 +221,17 @@ impl TokenRequest {
         self.details().is_some_and(|details| {
             details.pid.is_some() || details.authorization_details.as_ref().is_some_and(AuthorizationDetails::may_name_a_person)
         })
+    }
+
+    /// How many bytes were said in it.
+    pub(super) fn length(&self) -> usize {
+        let details = self.details().map_or(0, |details| {
+            let texts = [details.consumer_org.as_deref(), details.iss_onbehalfof.as_deref(), details.pid.as_ref().map(Private::expose)];
+            details.resource.iter().map(String::len).sum::<usize>()
+                + texts.into_iter().flatten().map(str::len).sum::<usize>()
+                + details.authorization_details.as_ref().map_or(0, |details| 2 * details.expose().len())
+        });
+        self.scopes.as_str().len() + details
     }
 
     /// The request in the words of a grant.

@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::info;
 
 use super::arrangement::{Arranged, Arrangement, neighbour_among};
 use super::attempts::Attempts;
@@ -21,6 +22,7 @@ use super::integration::{Configured, Integration, WayOut};
 use super::renewal::Renewals;
 use super::request::{CallerId, Details, IntegrationId, TokenRequest};
 use super::signing::SigningPool;
+use super::suspension::Watch;
 use super::token::Token;
 use super::trials;
 use super::under_way::Outcome;
@@ -58,6 +60,8 @@ pub struct IntegrationSettings {
     pub setup: Setup,
     /// Tokens that are kept warm, whether anybody asks or not.
     pub prefetch: Vec<(Scopes, Details)>,
+    /// How many callers may ask for its tokens: each has an equal share of its room.
+    pub callers: usize,
 }
 
 /// The service did not start.
@@ -135,18 +139,19 @@ impl TokenService {
         arranging.next = next;
         // All are begun anew: what has failed until now is tried again at once, for that may be what was mended.
         arranging.warm.drain(..).for_each(|warm| warm.abort());
-        let share = (settings.max_tokens / settings.integrations.len().max(1) as u64).max(1);
+        let share = settings.max_tokens / settings.integrations.len().max(1) as u64;
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
         let way_out = WayOut { endpoint: settings.endpoint, probe: settings.probe, deadline: settings.deadline };
         let mut integrations: Vec<Arc<Integration>> = Vec::with_capacity(known.len());
         let mut prefetched = Vec::new();
-        for ((id, same), IntegrationSettings { name, client, setup, prefetch }) in known.into_iter().zip(settings.integrations) {
+        for ((id, same), IntegrationSettings { name, client, setup, prefetch, callers }) in known.into_iter().zip(settings.integrations) {
             let prefetch: Vec<TokenRequest> =
                 prefetch.into_iter().map(|(scopes, details)| TokenRequest::new(id, scopes).with(details)).collect();
             let handles = metrics.integration(&name, KnownError::all().filter_map(|known| known.code));
             let environment = client.environment().clone();
             let configured = Configured { name, client, setup, metrics: handles, way_out: way_out.clone() };
             let integration = if let Some(same) = same {
-                same.cache.rearrange(share, prefetch.iter().cloned());
+                same.cache.rearrange(share, callers, prefetch.iter().cloned());
                 // What was refused may be what was mended.
                 same.refusals.clear();
                 same.successor(configured)
@@ -159,7 +164,7 @@ impl TokenService {
                     },
                     |neighbour| (Arc::clone(&neighbour.clock), Arc::clone(&neighbour.circuit)),
                 );
-                Integration::new(id, configured, TokenCache::new(share, prefetch.iter().cloned()), clock, circuit)
+                Integration::new(id, configured, TokenCache::new(share, callers, prefetch.iter().cloned()), clock, circuit)
             };
             prefetched.extend(prefetch.into_iter().map(|request| (Arc::clone(&integration), request)));
             integrations.push(integration);
@@ -235,9 +240,9 @@ impl TokenService {
         self.arranged.load().in_order().to_vec().into_iter()
     }
 
-    /// How many tokens are held, about.
+    /// How many tokens are held.
     pub fn cached_tokens(&self) -> u64 {
-        self.arranged.load().integrations().iter().map(|integration| integration.cache.len()).sum()
+        self.arranged.load().integrations().iter().map(|integration| integration.cache.len() as u64).sum()
     }
 
     /// The exchange to wait for, unless nobody is to wait now.
@@ -251,6 +256,7 @@ impl TokenService {
 
     /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.
     fn served(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>, now: Instant) {
+        token.mark_in_use();
         if token.renew_at().is_some_and(|renew_at| renew_at <= now) {
             if !request.may_name_a_person() && token.take_renewal() {
                 self.renewals.begin(integration, request, Arc::clone(token));
@@ -282,10 +288,16 @@ impl Drop for TokenService {
 async fn tidy(arranged: Arc<Arranged>) {
     let mut every = interval(TIDY_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = Watch::begin();
     loop {
         every.tick().await;
-        for integration in arranged.load_full().integrations() {
-            integration.cache.tidy();
+        let slept = watch.look();
+        let arranged = arranged.load_full();
+        let ended: usize = arranged.integrations().iter().map(|integration| integration.cache.tidy()).sum();
+        if let Some(slept) = slept {
+            info!(seconds = slept.as_secs(), ended, "the machine has slept, or its clock was set forward: tokens were looked at again");
+        }
+        for integration in arranged.integrations() {
             integration.refusals.tidy();
             let (repeated, over) = integration.failures.going_on(Instant::now());
             for repeated in repeated {

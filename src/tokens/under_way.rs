@@ -77,10 +77,6 @@ impl Place {
         &self.wanted.1
     }
 
-    pub(super) fn is_for_a_fresh_token(&self) -> bool {
-        self.wanted.0 == Kind::Fresh
-    }
-
     pub(super) fn exchange(&self) -> &Arc<Exchange> {
         &self.exchange
     }

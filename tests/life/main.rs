@@ -18,4 +18,6 @@ mod overload;
 mod refusals;
 mod renewal;
 mod retries;
+mod shares;
 mod single_flight;
+mod suspended;

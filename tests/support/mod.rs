@@ -193,7 +193,12 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        let mut child = portvakt_command()
+        Self::start_as(portvakt_command(), directory)
+    }
+
+    /// By this command, with the portvakt.toml in this directory.
+    pub fn start_as(mut command: Command, directory: TempDir) -> Self {
+        let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
             .env("PORTVAKT_LOG", "trace")

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::maskinporten::{Algorithm, Circumstances, Code, Environment, ExchangeError, Refusal, Scopes, Setup, SigningKey, Unavailable};
 use crate::tokens::IntegrationId;
@@ -107,4 +109,20 @@ fn whatever_is_asked_for_it_does_not_grow() {
     }
     assert_eq!(failures.table().len(), MOST + 1);
     assert_eq!(failures.failed(&request("b:c"), &outage(), start), Occurrence::First, "another kind is told all the same");
+}
+
+#[test]
+fn what_is_kept_is_short_however_much_was_asked_for_and_said() {
+    let (failures, now) = (Failures::default(), Instant::now());
+    let long = (0..5000).map(|number| format!("a:{number}")).collect::<Vec<_>>().join(" ");
+    let diagnosis = diagnosis(ExchangeError::Unavailable(Unavailable { status: 503, said: Some("x".repeat(50_000)), retry_after: None }));
+    assert!(diagnosis.found().len() > LONGEST);
+    for number in 0..3 * MOST {
+        failures.failed(&request(&format!("{long} b:{number}")), &diagnosis, now);
+        failures.failed(&request(&format!("{long} b:{number}")), &refused("MP-200"), now);
+    }
+    let table = failures.table();
+    assert!(table.len() <= MOST + 2, "{}", table.len());
+    let texts = table.values().flat_map(|course| [&course.scope, &course.latest.found, &course.latest.remedy]);
+    assert!(texts.map(|text| text.len()).sum::<usize>() <= 3 * LONGEST * (MOST + 2));
 }

@@ -22,6 +22,7 @@ fn settings(simulator: &Simulator, clients: &[&str]) -> Settings {
     let environment = Environment::custom("simulator", simulator.issuer(), &simulator.token_endpoint()).unwrap();
     let key = Arc::new(SigningKey::from_pem(&certs("registered-2048.pem"), None, "portvakt-test-2048").unwrap());
     let integration = |client_id: &&str| IntegrationSettings {
+        callers: 1,
         name: (*client_id).into(),
         client: Client::new(client_id, environment.clone(), Algorithm::Rs256, Duration::from_secs(60), Arc::clone(&key)).unwrap(),
         setup: Setup::default(),
