@@ -31,7 +31,6 @@ pub(super) const AT_ONCE: usize = 8;
 
 /// Why a token is wanted, which decides what already answers it.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the cache's shares will count by the caller")]
 pub(super) enum Purpose {
     /// There is none with enough life left.
     Need(CallerId),
@@ -46,6 +45,14 @@ impl Purpose {
         match self {
             Self::Need(_) | Self::Renewal(_) => Kind::Ordinary,
             Self::Fresh(_) => Kind::Fresh,
+        }
+    }
+
+    /// Whose turn its exchange has to wait for. A renewal is nobody's.
+    fn caller(&self) -> Option<CallerId> {
+        match self {
+            Self::Need(caller) | Self::Fresh(caller) => Some(*caller),
+            Self::Renewal(_) => None,
         }
     }
 
@@ -147,8 +154,7 @@ impl Exchanges {
             if let Some(moment) = begins_at {
                 sleep_until(moment.into()).await;
             }
-            // Nobody closes them: this always is a turn.
-            turns.acquire().await
+            turns.take(purpose.caller()).await
         };
         let Some(mut turn) = place.while_wanted(first).await else {
             debug!(
@@ -180,7 +186,7 @@ impl Exchanges {
                 followed_by_another(&integration, &request, &error, retries.made(), pause);
                 let next = async {
                     sleep(pause).await;
-                    turns.acquire().await
+                    turns.take(purpose.caller()).await
                 };
                 in_time(&exchange, place.while_wanted(next)).await
             } else {

@@ -3,8 +3,6 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
-
 use super::cache::TokenCache;
 use super::clock::EnvironmentClock;
 use super::exchanges::AT_ONCE;
@@ -12,6 +10,7 @@ use super::failures::Failures;
 use super::refusals::Refusals;
 use super::request::TokenRequest;
 use super::token::Token;
+use super::turns::Turns;
 use super::under_way::UnderWay;
 use crate::maskinporten::{Client, Setup};
 use crate::telemetry::IntegrationMetrics;
@@ -31,8 +30,8 @@ pub(super) struct Integration {
     pub(super) refusals: Refusals,
     /// Locked only when a token is missing, or due.
     under_way: Mutex<UnderWay>,
-    pub(super) turns: Semaphore,
-    pub(super) renewal_turns: Semaphore,
+    pub(super) turns: Turns,
+    pub(super) renewal_turns: Turns,
     /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
     pub(super) certificate_reported: AtomicBool,
 }
@@ -56,8 +55,8 @@ impl Integration {
             failures: Failures::default(),
             refusals: Refusals::new(),
             under_way: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
-            renewal_turns: Semaphore::new(AT_ONCE),
+            turns: Turns::new(AT_ONCE),
+            renewal_turns: Turns::new(AT_ONCE),
             certificate_reported: AtomicBool::new(false),
         }
     }

@@ -16,6 +16,7 @@ mod retries;
 mod service;
 mod signing;
 mod token;
+mod turns;
 mod under_way;
 
 pub use error::TokenError;
