@@ -56,6 +56,14 @@ impl Purpose {
         }
     }
 
+    /// Whose turn its exchange has to wait for. A renewal is nobody's.
+    fn caller(&self) -> Option<CallerId> {
+        match self {
+            Self::Need(caller) | Self::Fresh(caller) => Some(*caller),
+            Self::Renewal(_) => None,
+        }
+    }
+
     /// Whether the token that is there makes an exchange unnecessary.
     fn is_met_by(&self, token: &Arc<Token>) -> bool {
         let now = Instant::now();
@@ -178,8 +186,7 @@ impl Exchanges {
             if let Some(moment) = begins_at {
                 sleep_until(moment.into()).await;
             }
-            // Nobody closes them: this always is a turn.
-            turns.acquire().await
+            turns.take(purpose.caller()).await
         };
         let Some(mut turn) = place.while_wanted(first).await else {
             debug!(
@@ -206,7 +213,7 @@ impl Exchanges {
                 followed_by_another(&integration, &request, &error, retries.made(), pause);
                 let next = async {
                     sleep(pause).await;
-                    turns.acquire().await
+                    turns.take(purpose.caller()).await
                 };
                 in_time(&exchange, place.while_wanted(next)).await
             } else {

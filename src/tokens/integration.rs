@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::cache::TokenCache;
 use super::circuit::Circuit;
 use super::clock::EnvironmentClock;
@@ -14,6 +12,7 @@ use super::failures::Failures;
 use super::refusals::Refusals;
 use super::request::{IntegrationId, TokenRequest};
 use super::token::Token;
+use super::turns::Turns;
 use super::under_way::UnderWay;
 use crate::maskinporten::probe::Probe;
 use crate::maskinporten::{Client, Setup, TokenEndpointClient};
@@ -43,8 +42,8 @@ pub(super) struct Integration {
     pub(super) refusals: Arc<Refusals>,
     /// Locked only when a token is missing, or due.
     under_way: Arc<Mutex<UnderWay>>,
-    pub(super) turns: Arc<Semaphore>,
-    pub(super) renewal_turns: Arc<Semaphore>,
+    pub(super) turns: Arc<Turns>,
+    pub(super) renewal_turns: Arc<Turns>,
     standing: Arc<Standing>,
 }
 
@@ -101,8 +100,8 @@ impl Integration {
             failures: Arc::default(),
             refusals: Arc::new(Refusals::new()),
             under_way: Arc::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            renewal_turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Turns::new(AT_ONCE)),
+            renewal_turns: Arc::new(Turns::new(AT_ONCE)),
             standing: Arc::default(),
         });
         integration.stand();

@@ -20,6 +20,7 @@ mod signing;
 mod suspension;
 mod token;
 mod trials;
+mod turns;
 mod under_way;
 mod waiting;
 

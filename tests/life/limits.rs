@@ -109,6 +109,28 @@ async fn many_different_tokens_at_once_take_nothing_from_others_and_leave_with_t
     assert_eq!(simulator.counters().received, 11);
 }
 
+/// Eight at once, and many wait: another caller's turn comes soon all the same.
+#[tokio::test]
+async fn a_caller_that_wants_many_tokens_does_not_make_another_wait_for_all_of_them() {
+    raise_file_limit();
+    let simulator = simulator();
+    let caller = format!("may = [{{ integration = \"krr\", scopes = [\"{KRR_SCOPE}\"], resource = [\"*\"] }}]");
+    let sections = "[outbound]\ndeadline = \"60s\"".to_owned();
+    let portvakt = Portvakt::start(&Configuration { caller, sections, ..configuration(&simulator) });
+    simulator.fault(FaultKind::Delay { milliseconds: 1000 }).unwrap();
+    let ask = portvakt.ask().with("iss", KRR).with("scope", KRR_SCOPE);
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..90 {
+        flood.spawn(ask.clone().with("resource", &format!("urn:{number}")).send());
+    }
+    simulator.wait_for_exchanges(8, PATIENCE).await.unwrap();
+    assert_eq!(ask.with("X-Gravitee-Api-Key", OTHER_API_KEY).send().await.status, 200);
+    let grants = simulator.counters().last_grants;
+    let of_the_other = grants.iter().find(|grant| !grant.claims.contains_key("resource")).unwrap();
+    // Without a rotation it would have been the last.
+    assert!(of_the_other.number < 70, "{}", of_the_other.number);
+}
+
 #[tokio::test]
 async fn a_prefetched_token_is_asked_for_again_when_maskinporten_has_said_and_not_before() {
     let simulator = simulator();

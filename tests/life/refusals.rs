@@ -71,6 +71,22 @@ async fn a_refusal_is_told_again_without_asking_maskinporten(#[values("MP-200", 
     assert_eq!(portvakt.ask().with("pid", "23079422568").send().await.status, 200);
 }
 
+/// What is too long is cut before it.
+#[tokio::test]
+async fn however_long_the_refusal_is_it_says_that_it_is_remembered() {
+    let simulator = simulator();
+    let portvakt = Portvakt::start(&configuration(&simulator));
+    let scopes: Vec<String> = (0..8).map(|number| format!("test:{number}{}", "x".repeat(90))).collect();
+    let ask = portvakt.ask().with("scope", &scopes.join(" "));
+    simulator.fault(error("MP-200")).unwrap();
+    let first = ask.clone().send().await;
+    assert!(first.status == 502 && first.description().len() > 900, "{}", first.text);
+    let sent = Instant::now();
+    let again = ask.send().await;
+    assert!(remembered(&again).is_some() || sent.elapsed() > Duration::from_secs(4), "{}", again.text);
+    assert!(again.description().len() <= 1024 && again.description().contains("Where: "), "{}", again.text);
+}
+
 #[rstest]
 #[case::post(|ask: Ask| ask.post())]
 #[case::no_cache(|ask: Ask| ask.with("Cache-Control", "no-cache"))]
