@@ -144,8 +144,9 @@ async fn what_is_not_maskinportens_own_answer_says_nothing_of_its_clock() {
     }
     simulator.clear_faults();
     simulator.reset_counters();
-    assert_eq!(portvakt.ask().send().await.status, 200);
-    assert_eq!(counted(&simulator), (1, 0), "the grant had the right time");
+    // On a slow machine these failures have opened the circuit, and it is a second until an exchange is tried.
+    until_some("a token", async || Some(portvakt.ask().send().await).filter(|answer| answer.status == 200)).await;
+    assert_eq!(counted(&simulator).1, 0, "the grants had the right time");
     assert!(is_about(portvakt.metric(SKEW).await, 0.0));
     assert!(lines(&portvakt, "the clock is off").is_empty());
 }

@@ -102,6 +102,9 @@ fn an_outage_is_unavailable_and_says_when_to_come_back() {
         let seconds = answer.header("retry-after").unwrap_or_else(|| panic!("{name}: {answer:?}"));
         assert!(seconds.parse::<u64>().unwrap() >= 1, "{name}: {answer:?}");
         assert!(retry_after.is_none_or(|expected| expected == seconds), "{name}: {answer:?}");
+        // Nothing but failures for five seconds would open the circuit.
+        simulator.clear_faults();
+        assert_eq!(ask(&portvakt, &asking(100 + number)).status, 200);
     }
 }
 
