@@ -25,10 +25,13 @@ impl Watch {
     pub(super) fn changed(&mut self) -> Option<Vec<PathBuf>> {
         let now: Vec<Option<Stamp>> = self.sources.iter().map(|source| Stamp::of(&source.path)).collect();
         let is_steady = now == self.last;
-        let sources = self.sources.iter().zip(&now);
-        let mut changed: Vec<PathBuf> =
-            sources.filter(|(source, now)| source.stamp != **now).map(|(source, _)| source.path.clone()).collect();
-        changed.dedup();
+        let mut changed: Vec<PathBuf> = Vec::new();
+        for (source, now) in self.sources.iter().zip(&now) {
+            // A file may be named twice.
+            if source.stamp != *now && !changed.contains(&source.path) {
+                changed.push(source.path.clone());
+            }
+        }
         self.last = now;
         (is_steady && !changed.is_empty()).then_some(changed)
     }
@@ -48,7 +51,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
         fs::write(&one, "1").unwrap();
-        let mut watch = watch(&[one.clone(), other.clone()]);
+        let mut watch = watch(&[one.clone(), other.clone(), one.clone()]);
         assert_eq!((watch.changed(), watch.changed()), (None, None));
         fs::write(&one, "12").unwrap();
         assert_eq!(watch.changed(), None);
