@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
@@ -47,6 +47,10 @@ struct Attempt {
 impl Attempts {
     pub(super) fn new(signing: SigningPool, endpoint: TokenEndpointClient, probe: Probe) -> Self {
         Self { signing, endpoint, probe }
+    }
+
+    pub(super) fn end_signatures(&self, within: Duration) {
+        self.signing.end(within);
     }
 
     /// A token, or why there is none.

@@ -135,6 +135,11 @@ impl Exchanges {
         Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
+    /// Waits for the threads that sign, but no longer than this.
+    pub(super) fn end_signatures(&self, within: Duration) {
+        self.attempts.end_signatures(within);
+    }
+
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one.
     pub(super) fn join(self: &Arc<Self>, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) -> Joined {
         let key = (purpose.kind(), request.clone());

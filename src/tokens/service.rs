@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -72,8 +72,8 @@ pub struct TokenService {
     exchanges: Arc<Exchanges>,
     renewals: Renewals,
     deadline: Duration,
-    /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None only while being dropped.
-    runtime: Option<Runtime>,
+    /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None from its end on.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 impl TokenService {
@@ -108,7 +108,7 @@ impl TokenService {
             integrations.push(integration);
         }
         runtime.spawn(tidy(integrations.clone()));
-        Ok(Self { integrations, exchanges, renewals, deadline: settings.deadline, runtime: Some(runtime) })
+        Ok(Self { integrations, exchanges, renewals, deadline: settings.deadline, runtime: Mutex::new(Some(runtime)) })
     }
 
     /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
@@ -167,6 +167,25 @@ impl TokenService {
         self.integrations.iter().map(|integration| integration.cache.len()).sum()
     }
 
+    /// Runs something beside the exchanges, on their thread.
+    pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Ends exchanges and signatures, and waits for their threads, but no longer than this: a name look-up can hang.
+    ///
+    /// OpenSSL clears up when the process ends, and a thread that still closes a connection then brings the process down. Whoever still
+    /// waits for a token hears of a defect: let there be nobody. Not to be called where tasks run.
+    pub fn end(&self, within: Duration) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(within);
+        }
+        self.exchanges.end_signatures(within);
+    }
+
     async fn wait(&self, joined: Joined) -> Outcome {
         timeout(self.deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(self.deadline)))
     }
@@ -190,7 +209,7 @@ impl TokenService {
 impl Drop for TokenService {
     fn drop(&mut self) {
         // A runtime that is dropped where tasks run would wait for its threads there, which tokio forbids.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }
