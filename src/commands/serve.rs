@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use super::service::{Service, StopSignals};
 use super::start_error::StartError;
-use super::{ConfigArgument, Failure};
+use super::{ConfigArgument, Failure, service_manager};
 use crate::config::Config;
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         callers = config.callers.len(),
         "listening"
     );
+    let files = service.files();
+    if files.is_low() {
+        warn!(
+            files = files.files(),
+            connections = files.connections(),
+            "few files may be open at once, and a connection is one. Raise the hard limit: LimitNOFILE= in systemd's unit, ulimit -Hn in a shell"
+        );
+    } else {
+        info!(files = files.files(), connections = files.connections(), "this many connections are held at once: more wait");
+    }
     if !service.tokens_address().ip().to_canonical().is_loopback() {
         warn!(
             "listening on {} in plain HTTP, beyond loopback: API keys and tokens can be read on their way. Put something that ends TLS in front, or listen on loopback",
@@ -53,5 +63,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     drop(config);
+    service_manager::ready();
     service.run(signals).map_err(Failure::failed)
 }
