@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use criterion::{Criterion, criterion_group, criterion_main};
-use portvakt::http::{Doors, Listener};
+use portvakt::http::{Doors, Lifecycle, Listener, Serving};
 use portvakt::tokens::CallerId;
 
 fn entrance(criterion: &mut Criterion) {
@@ -37,10 +37,17 @@ fn over_http(criterion: &mut Criterion) {
     );
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.address().unwrap();
+    let serving = Serving {
+        connections: 100,
+        grace: Duration::from_secs(1),
+        lifecycle: Arc::new(Lifecycle::starting()),
+        pulse: None,
+        present: tokio::sync::mpsc::channel(1).0,
+    };
     let (send, started) = mpsc::channel();
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let server = listener.serve_tokens(doors, Duration::from_secs(1)).unwrap();
+            let server = listener.serve_tokens(doors, serving).unwrap();
             send.send(()).unwrap();
             server.await.unwrap();
         });

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::reload::{Hangups, Reloads};
 use super::service::{Service, StopSignals};
 use super::start_error::StartError;
-use super::{ConfigArgument, Failure};
+use super::{ConfigArgument, Failure, service_manager};
 use crate::config::{Config, Loaded};
 
 const EXAMPLES: &str = "\
@@ -51,6 +51,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         callers = config.callers.len(),
         "listening"
     );
+    let files = service.files();
+    if files.is_low() {
+        warn!(
+            files = files.files(),
+            connections = files.connections(),
+            "few files may be open at once, and a connection is one. Raise the hard limit: LimitNOFILE= in systemd's unit, ulimit -Hn in a shell"
+        );
+    } else {
+        info!(files = files.files(), connections = files.connections(), "this many connections are held at once: more wait");
+    }
     if !service.tokens_address().ip().to_canonical().is_loopback() {
         warn!(
             "listening on {} in plain HTTP, beyond loopback: API keys and tokens can be read on their way. Put something that ends TLS in front, or listen on loopback",
@@ -60,5 +70,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     drop(config);
     let reloads = Reloads::start(file.clone(), sources, service.running(), hangups);
     let _reloads = reloads.map_err(|error| Failure::failed(format_args!("the thread that reloads could not be started: {error}")))?;
+    service_manager::ready();
     service.run(signals).map_err(Failure::failed)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tracing::{info, warn};
 
 use super::Failure;
+use super::file_limit::FileLimit;
 use super::signals::Signals;
 use crate::simulator::{ClientSettings, Settings, Simulator, StartError};
 
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.block_on(async {
         // Before the start, so that a signal that comes during it is not missed.
         let mut signals = Signals::new().map_err(Failure::failed)?;
+        FileLimit::raise();
         let simulator = Simulator::start(settings).map_err(|error| not_started(&error))?;
         introduce(&simulator);
         let signal = signals.next().await;

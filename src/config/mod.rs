@@ -64,6 +64,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// How long requests in progress may take to finish once the service is told to stop.
     pub shutdown_grace: Duration,
+    /// How long new requests are still taken, while not ready any more, before the listener closes.
+    pub shutdown_delay: Duration,
 }
 
 /// The listener for health and metrics.

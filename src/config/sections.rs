@@ -14,6 +14,7 @@ use crate::maskinporten::{Environment, InvalidEnvironment};
 
 const LISTEN: Field = Field::new("listen", "\"127.0.0.1:8080\"");
 const SHUTDOWN_GRACE: Field = Field::new("shutdown_grace", "\"30s\"");
+const SHUTDOWN_DELAY: Field = Field::new("shutdown_delay", "\"5s\"");
 const MANAGEMENT_LISTEN: Field = Field::new("listen", "\"127.0.0.1:9464\"");
 const CONNECT_TIMEOUT: Field = Field::new("connect_timeout", "\"2s\"");
 const ATTEMPT_TIMEOUT: Field = Field::new("attempt_timeout", "\"4s\"");
@@ -27,6 +28,7 @@ const ISSUER: Field = Field::new("issuer", "\"http://127.0.0.1:8090/\"");
 const TOKEN_ENDPOINT: Field = Field::new("token_endpoint", "\"http://127.0.0.1:8090/token\"");
 
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+const DEFAULT_SHUTDOWN_DELAY: Duration = Duration::ZERO;
 const DEFAULT_MANAGEMENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -40,8 +42,10 @@ pub(super) fn listeners(server: Option<Table<'_>>, management: Option<Table<'_>>
         let listen = item.and_then(|item| values::address(item, findings));
         let grace = table.optional(SHUTDOWN_GRACE);
         let grace = grace.map_or(Some(DEFAULT_SHUTDOWN_GRACE), |item| values::duration(item, findings));
+        let delay = table.optional(SHUTDOWN_DELAY);
+        let delay = delay.map_or(Some(DEFAULT_SHUTDOWN_DELAY), |item| values::duration(item, findings));
         table.finish(findings);
-        Some((Server { listen: listen?, shutdown_grace: grace? }, item?.place))
+        Some((Server { listen: listen?, shutdown_grace: grace?, shutdown_delay: delay? }, item?.place))
     });
     let management = management.and_then(|mut table| {
         let item = table.optional(MANAGEMENT_LISTEN);

@@ -1,7 +1,6 @@
 //! Health and metrics, on a listener of their own: never on the one that hands out tokens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use actix_http::Request;
 use actix_web::HttpResponse;
@@ -12,6 +11,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use super::entrance::marked;
 use super::error::Problem;
 use super::head::{Head, check_method};
+use super::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::Metrics;
 use crate::tokens::TokenService;
 
@@ -20,18 +20,13 @@ use crate::tokens::TokenService;
 pub struct Management {
     tokens: Arc<TokenService>,
     metrics: Arc<Metrics>,
-    ready: AtomicBool,
+    lifecycle: Arc<Lifecycle>,
 }
 
 impl Management {
-    /// Not ready until [`Management::set_ready`] says so.
-    pub fn new(tokens: Arc<TokenService>, metrics: Arc<Metrics>) -> Self {
-        Self { tokens, metrics, ready: AtomicBool::new(false) }
-    }
-
-    /// Whether new requests should be sent here.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Relaxed);
+    /// `lifecycle` says whether new requests should be sent here.
+    pub fn new(tokens: Arc<TokenService>, metrics: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Self {
+        Self { tokens, metrics, lifecycle }
     }
 }
 
@@ -47,10 +42,11 @@ fn answer(management: &Management, request: &Request, head: &Head<'_>) -> Result
     match request.path() {
         "/health/live" => get().map(|()| text(StatusCode::OK, "alive\n")),
         "/health/ready" => get().map(|()| {
-            if management.ready.load(Relaxed) {
-                text(StatusCode::OK, "ready\n")
-            } else {
-                text(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or stopping\n")
+            let lifecycle = &management.lifecycle;
+            match (lifecycle.has_come_to(Phase::Ready), lifecycle.has_come_to(Phase::Stopping)) {
+                (true, false) => text(StatusCode::OK, "ready\n"),
+                (false, _) => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n"),
+                (true, true) => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n"),
             }
         }),
         "/metrics" => get().and_then(|()| {

@@ -2,11 +2,13 @@
 
 mod absence;
 mod answer;
+mod connection;
 mod credentials;
 mod doors;
 mod entrance;
 mod error;
 mod head;
+mod lifecycle;
 mod listener;
 mod management;
 mod parameter_name;
@@ -15,5 +17,6 @@ mod token;
 mod unread;
 
 pub use doors::Doors;
-pub use listener::{Listener, ListenerError};
+pub use lifecycle::{Lifecycle, Phase};
+pub use listener::{Listener, ListenerError, Serving};
 pub use management::Management;

@@ -2,10 +2,12 @@
 
 mod logging;
 mod metrics;
+mod pulse;
 mod spread_histogram;
 
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
 pub use prometheus::Error as MetricsError;
 
 pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult, WaitingMetrics};
+pub use pulse::Pulse;
 pub use spread_histogram::SpreadHistogram;

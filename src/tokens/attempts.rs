@@ -59,6 +59,10 @@ impl Attempts {
         Self { signing }
     }
 
+    pub(super) fn end_signatures(&self, within: Duration) {
+        self.signing.end(within);
+    }
+
     /// A token, or why there is none.
     ///
     /// A grant that is refused for its time is followed by another one at once, if by then another time is known: the refusal itself

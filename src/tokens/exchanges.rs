@@ -110,6 +110,11 @@ impl Exchanges {
         Self { runtime, attempts, order: AtomicU64::new(0) }
     }
 
+    /// Waits for the threads that sign, but no longer than this.
+    pub(super) fn end_signatures(&self, within: Duration) {
+        self.attempts.end_signatures(within);
+    }
+
     /// Where exchanges are made.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
@@ -201,6 +206,8 @@ impl Exchanges {
             if let Some(token) = integration.cache.get(&request).filter(|token| purpose.is_met_by(token)) {
                 return Some(Ok(token));
             }
+            // As it is configured by now: the turn may have been long in coming.
+            let integration = integration.latest();
             let error = match self.attempts.token(&integration, &request, &mut retries, exchange.until()).await {
                 Ok(granted) => return Some(Ok(kept(&integration, &request, granted, order, purpose))),
                 Err(Failed::WithoutGrant(error)) => return Some(Err(error)),

@@ -83,8 +83,8 @@ pub struct TokenService {
     renewals: Renewals,
     waiting: Arc<Waiting>,
     arranging: Mutex<Arranging>,
-    /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None only while being dropped.
-    runtime: Option<Runtime>,
+    /// Exchanges and renewals run here, never on a thread that serves requests, whose end would end them. None from its end on.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 /// What whoever arranges the integrations goes by: one at a time.
@@ -109,7 +109,7 @@ impl TokenService {
         let arranged = Arc::new(Arranged::default());
         runtime.spawn(tidy(Arc::clone(&arranged)));
         let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
-        let service = Self { arranged, exchanges, renewals, waiting, arranging: Mutex::default(), runtime: Some(runtime) };
+        let service = Self { arranged, exchanges, renewals, waiting, arranging: Mutex::default(), runtime: Mutex::new(Some(runtime)) };
         service.reconfigure(settings, metrics)?;
         Ok(service)
     }
@@ -254,6 +254,25 @@ impl TokenService {
         Ok((self.exchanges.join(integration, request, purpose, leaves_at), waits))
     }
 
+    /// Runs something beside the exchanges, on their thread.
+    pub fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Ends exchanges and signatures, and waits for their threads, but no longer than this: a name look-up can hang.
+    ///
+    /// OpenSSL clears up when the process ends, and a thread that still closes a connection then brings the process down. Whoever still
+    /// waits for a token hears of a defect: let there be nobody. Not to be called where tasks run.
+    pub fn end(&self, within: Duration) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(within);
+        }
+        self.exchanges.end_signatures(within);
+    }
+
     /// A token was handed out from the cache: it will be renewed when it is due, or at once when it is.
     fn served(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>, now: Instant) {
         token.mark_in_use();
@@ -279,7 +298,7 @@ async fn wait(integration: &Integration, (joined, _waits): (Joined, Waits)) -> O
 impl Drop for TokenService {
     fn drop(&mut self) {
         // A runtime that is dropped where tasks run would wait for its threads there, which tokio forbids.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }

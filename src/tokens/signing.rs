@@ -1,6 +1,8 @@
 //! Where signatures are made: a bounded pool of its own, never a thread that serves requests.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinError;
@@ -12,8 +14,8 @@ use tokio::task::JoinError;
 #[derive(Debug)]
 pub(super) struct SigningPool {
     threads: Handle,
-    /// Held for its end. None only while being dropped.
-    runtime: Option<Runtime>,
+    /// Held for its end. None from then on.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 /// Signing gives way to answering: a cached token is not to wait for a processor that makes signatures for others.
@@ -31,19 +33,27 @@ impl SigningPool {
                 let _ = rustix::process::setpriority_process(None, NICENESS);
             })
             .build()?;
-        Ok(Self { threads: runtime.handle().clone(), runtime: Some(runtime) })
+        Ok(Self { threads: runtime.handle().clone(), runtime: Mutex::new(Some(runtime)) })
     }
 
     /// Runs one piece of work. Whoever waits can stop waiting; the work is done all the same.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
         self.threads.spawn_blocking(work).await
     }
+
+    /// Waits for signatures that are being made, but no longer than this. What is asked for from then on is not done.
+    pub(super) fn end(&self, within: Duration) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(within);
+        }
+    }
 }
 
 impl Drop for SigningPool {
     fn drop(&mut self) {
         // A runtime that is dropped where tasks run would wait for its threads there, which tokio forbids.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }

@@ -19,6 +19,7 @@ const EVERYTHING: &str = r#"
 [server]
 listen = "127.0.0.1:8080"
 shutdown_grace = "10s"
+shutdown_delay = "1500ms"
 [management]
 listen = "[::1]:9465"
 [outbound]
@@ -83,6 +84,7 @@ fn what_is_left_out_has_its_default() {
     let (workbench, config) = loaded(GOOD);
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.server.shutdown_grace, Duration::from_secs(30));
+    assert_eq!(config.server.shutdown_delay, Duration::ZERO);
     assert_eq!(config.management.listen, "127.0.0.1:9464".parse().unwrap());
     assert_eq!(config.outbound.connect_timeout, Duration::from_secs(2));
     assert_eq!(config.outbound.attempt_timeout, Duration::from_secs(4));
@@ -114,6 +116,7 @@ fn what_is_left_out_has_its_default() {
 fn every_key_of_the_file_is_read() {
     let (_workbench, config) = loaded(EVERYTHING);
     assert_eq!(config.server.shutdown_grace, Duration::from_secs(10));
+    assert_eq!(config.server.shutdown_delay, Duration::from_millis(1500));
     assert_eq!(config.management.listen, "[::1]:9465".parse().unwrap());
     assert_eq!(config.outbound.connect_timeout, Duration::from_millis(500));
     assert_eq!(config.outbound.attempt_timeout, Duration::from_secs(3));
@@ -188,6 +191,7 @@ fn callers_are_read_with_their_keys_and_rules() {
 #[rstest]
 #[case::port_zero_never_collides("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:0\"\n[management]\nlisten = \"127.0.0.1:0\"")]
 #[case::nothing_in_progress_is_waited_for("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:8080\"\nshutdown_grace = \"0s\"")]
+#[case::no_delay("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:8080\"\nshutdown_delay = \"0s\"")]
 #[case::a_pkcs12_without_a_password(", password_file = \"freg.pw\"", "")]
 #[case::a_fingerprint_as_openssl_prints_it(", password_file", &format!(", certificate_sha256 = \"{}\", password_file", vec!["AB"; 32].join(":")))]
 #[case::every_scope("\"freg:*\"", "\"*\"")]

@@ -7,7 +7,7 @@ fn every_mistake_is_shown_with_its_line() {
     check(&CASES);
 }
 
-const CASES: [Bad; 31] = [
+const CASES: [Bad; 34] = [
     Bad {
         name: "an unknown key, nearly right",
         changes: &[(
@@ -39,7 +39,7 @@ error: unknown key `tls` in [server]
 3 | tls = { certificate_file = "a" }
   | ^^^
   |
-  = help: known here: listen, shutdown_grace
+  = help: known here: listen, shutdown_grace, shutdown_delay
 "#,
     },
     Bad {
@@ -213,6 +213,57 @@ error: `30 seks` is not a duration: a number and its unit (ms, s, m or h)
   |                  ^^^^^^^^^
   |
   = help: write for example `shutdown_grace = "30s"`
+"#,
+    },
+    Bad {
+        name: "a delay without its unit",
+        changes: &[(
+            r#"listen = "127.0.0.1:8080""#,
+            r#"listen = "127.0.0.1:8080"
+shutdown_delay = 5"#,
+        )],
+        expected: r#"
+error: `shutdown_delay` must be a duration with its unit, as text in quotes
+ --> portvakt.toml:3:18
+  |
+3 | shutdown_delay = 5
+  |                  ^
+  |
+  = help: write for example `shutdown_delay = "5s"`
+"#,
+    },
+    Bad {
+        name: "a delay before the beginning",
+        changes: &[(
+            r#"listen = "127.0.0.1:8080""#,
+            r#"listen = "127.0.0.1:8080"
+shutdown_delay = "-5s""#,
+        )],
+        expected: r#"
+error: `-5s` is not a duration: a number and its unit (ms, s, m or h)
+ --> portvakt.toml:3:18
+  |
+3 | shutdown_delay = "-5s"
+  |                  ^^^^^
+  |
+  = help: write for example `shutdown_delay = "5s"`
+"#,
+    },
+    Bad {
+        name: "a delay without an end",
+        changes: &[(
+            r#"listen = "127.0.0.1:8080""#,
+            r#"listen = "127.0.0.1:8080"
+shutdown_delay = "2h""#,
+        )],
+        expected: r#"
+error: `shutdown_delay` is longer than an hour
+ --> portvakt.toml:3:18
+  |
+3 | shutdown_delay = "2h"
+  |                  ^^^^
+  |
+  = help: write for example `shutdown_delay = "5s"`
 "#,
     },
     Bad {

@@ -37,7 +37,7 @@ impl Sleeper {
         let mut command = portvakt_command();
         command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &offset);
         command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        Self { portvakt: Portvakt::start_as(command, directory), simulator, offset }
+        Self { portvakt: Portvakt::start_by(command, directory), simulator, offset }
     }
 
     /// So many seconds, of which nothing is seen but their end. Returns once it is noticed.

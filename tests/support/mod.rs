@@ -69,6 +69,8 @@ pub fn configuration(simulator: &Simulator) -> Configuration {
 pub struct Configuration {
     pub listen: String,
     pub shutdown_grace: String,
+    /// More lines of `[server]`.
+    pub server: String,
     pub issuer: String,
     pub token_endpoint: String,
     /// Lines of `[outbound]`, `[cache]` and the like.
@@ -88,6 +90,7 @@ impl Default for Configuration {
         Self {
             listen: "127.0.0.1:0".to_owned(),
             shutdown_grace: "10s".to_owned(),
+            server: String::new(),
             issuer: String::new(),
             token_endpoint: String::new(),
             sections: String::new(),
@@ -109,13 +112,14 @@ impl Default for Configuration {
 
 impl Configuration {
     pub fn text(&self) -> String {
-        let Self { listen, shutdown_grace, issuer, token_endpoint, sections, freg, krr_key, caller, more } = self;
+        let Self { listen, shutdown_grace, server, issuer, token_endpoint, sections, freg, krr_key, caller, more } = self;
         let (key, digest, other_digest) = (certs("registered-2048.pem"), sha256(API_KEY), sha256(OTHER_API_KEY));
         format!(
             r#"
 [server]
 listen = "{listen}"
 shutdown_grace = "{shutdown_grace}"
+{server}
 
 [management]
 listen = "127.0.0.1:0"
@@ -193,11 +197,11 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        Self::start_as(portvakt_command(), directory)
+        Self::start_by(portvakt_command(), directory)
     }
 
-    /// By this command, with the portvakt.toml in this directory.
-    pub fn start_as(mut command: Command, directory: TempDir) -> Self {
+    /// By a command that is the binary, or becomes it.
+    pub fn start_by(mut command: Command, directory: TempDir) -> Self {
         let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))

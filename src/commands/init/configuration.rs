@@ -28,6 +28,7 @@ pub(super) fn text(plan: &Plan, targets: &Targets, callers: &[CallerLine<'_>]) -
 [server]
 listen = "127.0.0.1:8080"          # where tokens are handed out. 0.0.0.0:8080: all addresses, in plain HTTP: end TLS in front of it
 # shutdown_grace = "30s"           # what is in progress at SIGTERM may take this long
+# shutdown_delay = "0s"            # before that, requests are still taken, for those who have not yet heard that it is not ready
 
 [management]                       # health and metrics, for the operator alone
 # listen = "127.0.0.1:9464"

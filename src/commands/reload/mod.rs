@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use super::service_manager;
 use super::start_error::StartError;
 use crate::config::{Config, ConfigError, Loaded, Severity, SourceFile};
 use difference::Difference;
@@ -132,6 +133,12 @@ impl Reloading {
     }
 
     fn reload(&mut self, trigger: &Trigger) {
+        service_manager::reloading();
+        self.take_on(trigger);
+        service_manager::ready(); // whatever came of it: it answers as before
+    }
+
+    fn take_on(&mut self, trigger: &Trigger) {
         let Loaded { config, sources } = Config::load_with_sources(&self.file);
         self.watch = Watch::new(sources);
         match config.map_err(StartError::from).and_then(|config| self.running.reload(&config)) {
