@@ -202,6 +202,12 @@ impl Token {
         !self.renewal_taken.load(Relaxed) && !self.renewal_taken.swap(true, Relaxed)
     }
 
+    /// Whoever has taken its renewal on does not renew it any more: it is renewed when it is due if somebody asks for it, as any other is.
+    pub(super) fn give_renewal_back(&self) {
+        self.served.store(false, Relaxed);
+        self.renewal_taken.store(false, Relaxed);
+    }
+
     /// Notes that an attempt to renew it has failed.
     pub(super) fn mark_renewal_failed(&self) {
         self.renewal_failed.store(true, Relaxed);

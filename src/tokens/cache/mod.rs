@@ -128,8 +128,20 @@ impl TokenCache {
             self.tokens.pin().remove(&gone.request);
         }
         for (request, token) in no_more {
+            token.give_renewal_back();
             self.keep(&mut ledger, token.owner(), request, token);
         }
+    }
+
+    /// Lets go of all tokens.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a changed configuration"))]
+    pub(super) fn clear(&self) {
+        let mut ledger = self.ledger();
+        ledger.asked_for.clear();
+        ledger.prefetched.values_mut().for_each(|place| *place = None);
+        let guard = self.tokens.guard();
+        self.tokens.clear(&guard);
+        guard.flush();
     }
 
     /// How many tokens are held.
