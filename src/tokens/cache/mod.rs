@@ -135,12 +135,11 @@ impl TokenCache {
     /// Lets go of all tokens.
     pub(super) fn clear(&self) {
         let mut ledger = self.ledger();
+        ledger.asked_for.clear();
         ledger.prefetched.values_mut().for_each(|place| *place = None);
-        for key in 0..ledger.asked_for.end() {
-            ledger.asked_for.remove(key);
-        }
-        self.tokens.pin().clear();
-        self.tokens.guard().flush();
+        let guard = self.tokens.guard();
+        self.tokens.clear(&guard);
+        guard.flush();
     }
 
     /// How many tokens are held.

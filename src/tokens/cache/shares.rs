@@ -78,6 +78,12 @@ impl<Item> Shares<Item> {
         self.held.try_remove(key).map(|held| (held.owner, held.item))
     }
 
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+        self.queues.clear();
+        self.taken = 0;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }

@@ -93,6 +93,26 @@ fn what_is_prefetched_stands_outside_and_what_no_longer_is_belongs_to_nobody() {
 }
 
 #[test]
+fn whoever_is_handed_a_token_that_is_prefetched_no_more_sees_to_its_renewal() {
+    let cache = TokenCache::new(2, 1, [request(0)]);
+    let token = Arc::new(Token::of(None, b"eyJ", LONG));
+    assert!(token.mark_served() && token.take_renewal());
+    cache.put(&request(0), &token);
+    cache.rearrange(2, 1, []);
+    assert!(token.mark_served() && token.take_renewal());
+}
+
+#[test]
+fn all_can_be_let_go_of() {
+    let cache = TokenCache::new(3, 1, [request(0)]);
+    put(&cache, 0, 0..4);
+    cache.clear();
+    assert_eq!(there(&cache, 4), [0; 0]);
+    put(&cache, 0, 0..5);
+    assert_eq!(there(&cache, 5), [0, 2, 3, 4]);
+}
+
+#[test]
 fn with_less_room_who_has_the_most_gives_way() {
     let cache = TokenCache::new(10, 2, []);
     put(&cache, 0, 0..7);
