@@ -193,10 +193,14 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        let mut child = portvakt_command()
+        Self::start_by(portvakt_command().env("PORTVAKT_LOG", "trace"), directory)
+    }
+
+    /// The same by another command, which has `serve` and what belongs to it added to its arguments.
+    pub fn start_by(command: &mut Command, directory: TempDir) -> Self {
+        let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
-            .env("PORTVAKT_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
