@@ -48,10 +48,9 @@ async fn an_upstream_that_hangs_for_one_integration_takes_nothing_from_anothers(
 
     assert_eq!((before.failed, during.failed), (0, 0), "{before:?}, {during:?}");
     assert_eq!(flood.failed, flood.requests, "its upstream hangs");
-    // A turn of the other's would cost as much as an attempt takes, or the deadline.
-    let most = 3 * before.median + Duration::from_millis(200) + standstill.longest();
-    assert!(during.median < most, "{before:?}, {during:?}");
-    assert!(during.p99 < Duration::from_millis(1500) + 2 * standstill.longest(), "{before:?}, {during:?}");
+    // To wait for a turn of the other's would cost as much as an attempt takes, or the deadline.
+    assert!(during.median < 3 * before.median + Duration::from_millis(500) + standstill.longest(), "{before:?}, {during:?}");
+    assert!(during.p99 < Duration::from_millis(2500) + 4 * standstill.longest(), "{before:?}, {during:?}");
     let written = |Sum { median, p99, .. }| format!("p50 {}, p99 {}", time(median), time(p99));
     report::row(
         Show::Hanging,

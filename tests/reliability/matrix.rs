@@ -207,6 +207,9 @@ impl Row {
             State::Valid => assert_eq!(grants, 0, "{place}"),
             _ => assert!(grants >= 1, "{place}: nothing was renewed"),
         }
+        if let Grants::PerToken(most) = self.fault.grants {
+            assert!(grants <= 3 * most * begun.len() as u64, "{place}: {grants} grants, although Maskinporten refuses them");
+        }
         Cell { sum, grants }
     }
 
