@@ -34,7 +34,7 @@ fn add(show: Show, text: String) {
     let mut shown = SHOWN.lock().unwrap();
     shown.insert(show, text);
     if shown.len() == SHOWS {
-        println!("\n<!-- the README's tables -->\n\n| what happens | what comes of it |\n|---|---|");
+        println!("\n<!-- the tables -->\n| what happens | what comes of it |\n|---|---|");
         for (show, text) in &*shown {
             println!("{}{text}", if *show == Show::Matrix { "\n" } else { "" });
         }
