@@ -2,8 +2,8 @@
 //!
 //! Half of the clients ask one instance and half the other, and each goes to the other one when a connection is refused. A request has
 //! failed when its answer is not the one that it should have, when its connection ends in the middle of an answer, and when nobody takes
-//! it. One that finds its kept connection closed before a byte of the answer is sent once more, as every HTTP client does with a GET:
-//! those are counted beside the others.
+//! it. One whose kept connection is closed just as it is sent, before a byte of the answer, is sent once more, as every HTTP client does
+//! with a GET: those are counted beside the others.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ async fn reloads_a_swapped_key_a_revoked_caller_and_an_end_fail_no_request() {
         Show::Changes,
         &format!("SIGTERM to one of two instances, {RELOADS} reloads, a key swapped, a caller revoked, at {rate}/s"),
         &format!(
-            "0 of {} requests failed that should not, 0 of {} were answered that should not; p99 {}; {twice} found their kept connection closed and were sent again",
+            "0 of {} requests failed that should not, 0 of {} were answered that should not; p99 {}; {twice} were sent just as their kept connection was closed, and so once more",
             count((kept.len() + revoked.iter().filter(|asked| asked.is_granted()).count()) as u64),
             count(revoked.iter().filter(|asked| asked.sent > to).count() as u64),
             time(sum(&kept).p99),

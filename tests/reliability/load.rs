@@ -37,7 +37,7 @@ pub(crate) struct Asked {
     pub(crate) answered: Instant,
     /// None: nobody took the connection, or it ended before the answer was whole.
     pub(crate) status: Option<u16>,
-    /// A kept connection had been closed when it was sent, and it was sent once more: what every HTTP client does with a GET.
+    /// Its kept connection was closed just as it was sent, and so it was sent once more: what every HTTP client does with a GET.
     pub(crate) twice: bool,
 }
 
@@ -121,10 +121,12 @@ struct Connection {
 impl Connection {
     /// The answer's status, and whether the request was sent twice.
     async fn ask(&mut self, request: &[u8]) -> (Option<u16>, bool) {
+        // Closed by now, as any client would see before it sends something.
+        self.stream.take_if(|stream| !is_idle(stream));
         let kept = self.stream.is_some();
         match self.ask_once(request).await {
             Ok(status) => (Some(status), false),
-            // Closed before a byte of the answer: an idle connection that the server had let go of.
+            // Closed before a byte of the answer: the server had let go of an idle connection in the same moment.
             Err(error) if kept && is_closed(&error) => (self.ask_once(request).await.ok(), true),
             Err(_) => (None, false),
         }
@@ -140,6 +142,11 @@ impl Connection {
         self.stream = goes_on.then_some(stream);
         Ok(status)
     }
+}
+
+/// It is open, and nothing has come that was not asked for.
+fn is_idle(stream: &TcpStream) -> bool {
+    stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn is_closed(error: &io::Error) -> bool {
