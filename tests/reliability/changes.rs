@@ -64,7 +64,9 @@ impl File {
     fn start(&self) -> Portvakt {
         let directory = tempfile::tempdir().unwrap();
         self.write(directory.path());
-        Portvakt::start_by(portvakt_command().env("PORTVAKT_LOG", "info"), directory)
+        let mut command = portvakt_command();
+        command.env("PORTVAKT_LOG", "info");
+        Portvakt::start_by(command, directory)
     }
 }
 

@@ -111,8 +111,8 @@ impl Row {
         let never_there = matches!(fault.cause, Cause::NameGone) && hosts.is_none();
         let states = if never_there { &STATES[2..] } else { &STATES };
         let start = |_: &State| match (&fault.cause, &hosts) {
-            (Cause::NameGone, Some(hosts)) => start_by(&mut hosts.within(Path::new(env!("CARGO_BIN_EXE_portvakt"))), &configuration),
-            _ => start_by(&mut portvakt_command(), &configuration),
+            (Cause::NameGone, Some(hosts)) => start_by(hosts.within(Path::new(env!("CARGO_BIN_EXE_portvakt"))), &configuration),
+            _ => start_by(portvakt_command(), &configuration),
         };
         let cells = block_in_place(|| states.iter().map(|state| (*state, start(state))).collect());
         Self { fault, simulator, front, hosts, cells, _ca: ca }

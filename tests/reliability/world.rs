@@ -43,13 +43,14 @@ pub(crate) fn configuration_at(issuer: &str, token_endpoint: &str) -> Configurat
 
 /// With the log as an operator has it: a test's own, of every detail, would be what a flood of requests is slowed by.
 pub(crate) fn start(configuration: &Configuration) -> Portvakt {
-    start_by(&mut portvakt_command(), configuration)
+    start_by(portvakt_command(), configuration)
 }
 
-pub(crate) fn start_by(command: &mut Command, configuration: &Configuration) -> Portvakt {
+pub(crate) fn start_by(mut command: Command, configuration: &Configuration) -> Portvakt {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("portvakt.toml"), configuration.text()).unwrap();
-    Portvakt::start_by(command.env("PORTVAKT_LOG", "info"), directory)
+    command.env("PORTVAKT_LOG", "info");
+    Portvakt::start_by(command, directory)
 }
 
 /// The attempts to exchange a grant that Portvakt has made, of whatever kind.

@@ -193,11 +193,14 @@ impl Portvakt {
 
     /// With the portvakt.toml in this directory.
     pub fn start_in(directory: TempDir) -> Self {
-        Self::start_by(portvakt_command().env("PORTVAKT_LOG", "trace"), directory)
+        Self::start_by(portvakt_command(), directory)
     }
 
-    /// The same by another command, which has `serve` and what belongs to it added to its arguments.
-    pub fn start_by(command: &mut Command, directory: TempDir) -> Self {
+    /// By a command that is the binary, or becomes it. What it does not say of the log is that everything is told.
+    pub fn start_by(mut command: Command, directory: TempDir) -> Self {
+        if !command.get_envs().any(|(name, value)| name == "PORTVAKT_LOG" && value.is_some()) {
+            command.env("PORTVAKT_LOG", "trace");
+        }
         let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
