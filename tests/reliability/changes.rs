@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 use crate::load::{Asked, Load, request_by, sum};
 use crate::report::{self, Show, count, time};
 use crate::support::*;
-use crate::world::{configuration_at, is_full, start_simulator};
+use crate::world::{configuration_at, is_full, start_in, start_simulator};
 
 const RELOADS: u32 = 20;
 const KEY_SWAPPED: u32 = 5;
@@ -64,9 +64,7 @@ impl File {
     fn start(&self) -> Portvakt {
         let directory = tempfile::tempdir().unwrap();
         self.write(directory.path());
-        let mut command = portvakt_command();
-        command.env("PORTVAKT_LOG", "info");
-        Portvakt::start_by(command, directory)
+        start_in(directory)
     }
 }
 

@@ -107,6 +107,7 @@ impl Row {
         std::fs::write(ca.path(), &identities.0.certificate).unwrap();
         let mut configuration = configuration_at(simulator.issuer(), &format!("{host}/token"));
         configuration.sections = format!("[outbound]\nca_file = '{}'\n{}", ca.path().display(), fault.outbound);
+        let configuration = configuration.text();
         // A name that no one can make cease to resolve here is one that never did, and then there is no token.
         let never_there = matches!(fault.cause, Cause::NameGone) && hosts.is_none();
         let states = if never_there { &STATES[2..] } else { &STATES };

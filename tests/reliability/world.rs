@@ -31,7 +31,7 @@ pub(crate) fn start_simulator() -> Simulator {
     Simulator::start(settings()).unwrap()
 }
 
-/// The first caller may ask both integrations for the scopes `test:…`, and freg is the faster one: it signs with RSA-2048, as krr does.
+/// The first caller may ask both integrations for the scopes `test:…`.
 pub(crate) fn configuration_at(issuer: &str, token_endpoint: &str) -> Configuration {
     Configuration {
         issuer: issuer.to_owned(),
@@ -41,15 +41,24 @@ pub(crate) fn configuration_at(issuer: &str, token_endpoint: &str) -> Configurat
     }
 }
 
-/// With the log as an operator has it: a test's own, of every detail, would be what a flood of requests is slowed by.
+/// As an operator has it: a test's own log, of every detail, would be what a flood of requests is slowed by.
+const LOG: &str = "info";
+
 pub(crate) fn start(configuration: &Configuration) -> Portvakt {
-    start_by(portvakt_command(), configuration)
+    start_by(portvakt_command(), &configuration.text())
 }
 
-pub(crate) fn start_by(mut command: Command, configuration: &Configuration) -> Portvakt {
+pub(crate) fn start_by(mut command: Command, configuration: &str) -> Portvakt {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("portvakt.toml"), configuration.text()).unwrap();
-    command.env("PORTVAKT_LOG", "info");
+    std::fs::write(directory.path().join("portvakt.toml"), configuration).unwrap();
+    command.env("PORTVAKT_LOG", LOG);
+    Portvakt::start_by(command, directory)
+}
+
+/// With the portvakt.toml in this directory.
+pub(crate) fn start_in(directory: tempfile::TempDir) -> Portvakt {
+    let mut command = portvakt_command();
+    command.env("PORTVAKT_LOG", LOG);
     Portvakt::start_by(command, directory)
 }
 
