@@ -39,6 +39,9 @@ pub struct Conditions {
     /// Only for grants that ask for this scope, among others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Only for this share of the requests that it could strike, drawn for each: above 0, at most 1. None: for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
     /// Where.
     pub endpoint: Endpoint,
 }
@@ -166,6 +169,9 @@ pub enum InvalidFault {
     /// It would never strike.
     #[error("`times` is 0: leave it out for a fault that lasts until it is changed, or give 1 or more")]
     Never,
+    /// Not a share of requests, or none at all.
+    #[error("`probability` is {0}: it must be above 0 and at most 1, and leaving it out means 1")]
+    Probability(String),
     /// Not a status of an answer.
     #[error("`status` is {0}: it must be from 200 to 599")]
     Status(u16),
@@ -194,7 +200,7 @@ impl TryFrom<Map<String, Value>> for Fault {
     fn try_from(mut members: Map<String, Value>) -> Result<Self, InvalidFault> {
         let shape = |error: serde_json::Error| InvalidFault::Shape(error.to_string());
         let conditions: Map<String, Value> =
-            ["times", "client_id", "scope", "endpoint"].into_iter().filter_map(|name| members.remove_entry(name)).collect();
+            ["times", "client_id", "scope", "probability", "endpoint"].into_iter().filter_map(|name| members.remove_entry(name)).collect();
         let conditions = serde_json::from_value(conditions.into()).map_err(shape)?;
         let fault = Self { kind: serde_json::from_value(members.into()).map_err(shape)?, conditions };
         fault.check()?;
@@ -246,6 +252,9 @@ impl Fault {
         if self.conditions.times == Some(0) {
             return Err(InvalidFault::Never);
         }
+        if let Some(share) = self.conditions.probability.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+            return Err(InvalidFault::Probability(share.to_string()));
+        }
         if self.conditions.endpoint != Endpoint::Token && self.is_about_tokens() {
             return Err(InvalidFault::OnlyForTokens);
         }
@@ -275,9 +284,11 @@ impl Fault {
         kind || self.conditions.client_id.is_some() || self.conditions.scope.is_some()
     }
 
+    /// Draws, where the fault has a probability: to be asked once for each request.
     fn strikes(&self, target: &Target<'_>) -> bool {
         let whole_clock = matches!(self.kind, FaultKind::ClockSkew { .. }) && self.conditions == Conditions::default();
-        whole_clock || self.conditions.hold(target)
+        let drawn = || self.conditions.probability.is_none_or(|share| rand::random::<f64>() < share);
+        whole_clock || self.conditions.hold(target) && drawn()
     }
 }
 
@@ -380,6 +391,10 @@ mod tests {
             (json!({"status": 500}), "missing field `kind`"),
             (json!({"kind": "hang", "times": 0}), "`times` is 0"),
             (json!({"kind": "html", "status": 100}), "from 200 to 599"),
+            (json!({"kind": "hang", "probability": 0}), "`probability` is 0: it must be above 0"),
+            (json!({"kind": "hang", "probability": -0.5}), "`probability` is -0.5"),
+            (json!({"kind": "hang", "probability": 1.01}), "at most 1"),
+            (json!({"kind": "hang", "probability": "half"}), "invalid type: string"),
             (json!({"kind": "error", "code": "MP-999"}), "MP-121"),
             (json!({"kind": "status", "status": 500, "headers": {"a b": "c"}}), "`a b` is not a header"),
             (json!({"kind": "oversized", "bytes": 2_000_000_000}), "at most 1 GiB"),
@@ -391,6 +406,34 @@ mod tests {
             let error = parse(fault.clone()).unwrap_err();
             assert!(error.contains(expected), "{fault}: {error}");
         }
+    }
+
+    #[test]
+    fn a_fault_with_a_probability_strikes_its_share_and_the_next_one_its_share_of_the_rest() {
+        let likely = |kind: FaultKind, probability| Fault {
+            kind,
+            conditions: Conditions { probability: Some(probability), ..Conditions::default() },
+        };
+        let mut faults = Faults::default();
+        faults.set(vec![likely(FaultKind::Truncated {}, 0.25), likely(FaultKind::Empty { status: 200 }, 0.5)]);
+        let target = Target { endpoint: Endpoint::Token, client_id: None, scopes: None };
+        let mut struck = std::collections::BTreeMap::new();
+        for _ in 0..8000 {
+            *struck.entry(faults.strike(&target).kind.map(|kind| kind.name())).or_insert(0_i32) += 1;
+        }
+        // 2,000, 3,000 and 3,000: seven standard deviations are some 300.
+        for (kind, expected) in [(Some("truncated"), 2000), (Some("empty"), 3000), (None, 3000)] {
+            assert!((struck[&kind] - expected).abs() < 400, "{kind:?}: {struck:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_was_not_drawn_is_not_counted_down() {
+        let mut faults = Faults::default();
+        let conditions = Conditions { probability: Some(0.5), times: Some(3), ..Conditions::default() };
+        faults.set(vec![Fault { kind: FaultKind::Truncated {}, conditions }]);
+        let target = Target { endpoint: Endpoint::Token, client_id: None, scopes: None };
+        assert_eq!((0..1000).filter(|_| faults.strike(&target).kind.is_some()).count(), 3);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `GET /.well-known/oauth-authorization-server` | metadata (RFC 8414); also at `/.well-known/openid-configuration` |
 //! | `GET /errors/MP-121` | what an `error_uri` leads to: the error's words |
 //! | `PUT /_simulator/fault` | replaces the faults in force by one ([`Fault`] as JSON) or by an array of them, tried in their order |
+//! | | a fault with a `probability` strikes at random: `{"kind":"status","status":500,"probability":0.5}`. Each is drawn by itself, in their order, so that the next one has its share of what is left |
 //! | `GET`, `DELETE /_simulator/fault` | the faults in force, `times` counted down; ends them all |
 //! | `PUT /_simulator/lifetime` | a [`LifetimeChange`]: `{"seconds":5,"scope":"a:b"}` |
 //! | `DELETE /_simulator/lifetime` | lifetimes are those of the settings again |

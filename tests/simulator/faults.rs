@@ -246,6 +246,26 @@ async fn a_fault_can_be_for_one_client_one_scope_or_another_endpoint() {
     }
 }
 
+#[tokio::test]
+async fn a_fault_can_strike_at_random() {
+    let simulator = start();
+    let control = format!("{}/fault", simulator.control_endpoint());
+    let put = async |fault: Value| http().put(&control).body(fault.to_string()).send().await.unwrap().status().as_u16();
+    assert_eq!(put(json!({"kind": "status", "status": 500, "probability": 1.5})).await, 400);
+    assert_eq!(put(json!({"kind": "status", "status": 500, "probability": 0.5})).await, 204);
+    let (_, told) = json_of(http().get(&control).send().await.unwrap()).await;
+    assert_eq!(told[0]["probability"], json!(0.5), "{told}");
+    let mut struck = 0;
+    for _ in 0..100 {
+        let response = exchange(&http(), &simulator, &Draft::with_kid(&simulator).sign()).await.unwrap();
+        struck += u64::from(response.status() == 500);
+    }
+    // 50 on average; that it is none, or all, happens once in 2^99 runs.
+    let counters = simulator.counters();
+    assert_eq!((counters.faults, counters.issued, counters.duplicate_jtis), (struck, 100 - struck, 0));
+    assert!((1..100).contains(&struck), "{struck}");
+}
+
 /// Sends a grant over a socket of its own, so that a test sees what comes back byte for byte.
 async fn send(simulator: &Simulator, grant: &str) -> TcpStream {
     let body =

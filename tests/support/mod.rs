@@ -200,12 +200,14 @@ impl Portvakt {
         Self::start_by(portvakt_command(), directory)
     }
 
-    /// By a command that is the binary, or becomes it.
+    /// By a command that is the binary, or becomes it. What it does not say of the log is that everything is told.
     pub fn start_by(mut command: Command, directory: TempDir) -> Self {
+        if !command.get_envs().any(|(name, value)| name == "PORTVAKT_LOG" && value.is_some()) {
+            command.env("PORTVAKT_LOG", "trace");
+        }
         let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(directory.path().join("portvakt.toml"))
-            .env("PORTVAKT_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
