@@ -46,6 +46,8 @@ struct Standing {
     /// The look since which it is asking, or is not.
     since: Cell<u32>,
     is_ended: Cell<bool>,
+    /// Its client sends no more, and has not been answered by then.
+    has_hung_up: Cell<bool>,
     /// From the first time on that it was read to its end, for now.
     waker: RefCell<Option<Waker>>,
 }
@@ -133,7 +135,7 @@ impl Drop for Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Standing { is_asking, since, is_ended, waker, .. } = &*this.standing;
+        let Standing { is_asking, since, is_ended, has_hung_up, waker, .. } = &*this.standing;
         if is_ended.get() {
             return Poll::Ready(Ok(())); // nothing more comes
         }
@@ -144,8 +146,18 @@ impl AsyncRead for Connection {
             if !is_known && waker.replace(Some(context.waker().clone())).is_none() {
                 this.connections.make_room();
             }
-        } else if buffer.filled().len() > before && !is_asking.replace(true) {
-            since.set(this.connections.looks.get());
+        } else if buffer.filled().len() > before {
+            if !is_asking.replace(true) {
+                since.set(this.connections.looks.get());
+            }
+        } else if is_asking.get() && matches!(read, Poll::Ready(Ok(()))) {
+            // What can be answered at once is. Otherwise nothing goes on for an answer that nobody will read: the library itself would
+            // wait for it, as it does when it is we who end the connection.
+            if has_hung_up.replace(true) {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         read
     }

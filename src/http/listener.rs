@@ -154,9 +154,7 @@ impl Listener {
             if let Some(pulse) = &pulse {
                 actix_web::rt::spawn(pulse.beat("a thread that answers requests"));
             }
-            let http = HttpService::build().keep_alive(KEEP_ALIVE).client_disconnect_timeout(LINGER);
-            // Who closes the connection has hung up: nothing waits for an answer that nobody will read.
-            let http = http.h1_allow_half_closed(false).h1(entrance());
+            let http = HttpService::build().keep_alive(KEEP_ALIVE).client_disconnect_timeout(LINGER).h1(entrance());
             fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 ready(Ok((open.take(stream), peer)))

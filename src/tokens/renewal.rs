@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::arrangement::Arranged;
 use super::error::TokenError;
 use super::exchanges::{Exchanges, Purpose};
 use super::integration::Integration;
@@ -53,7 +54,7 @@ pub(super) struct Renewals {
 #[derive(Debug)]
 struct Due {
     at: Instant,
-    integration: Arc<Integration>,
+    /// Whose integration is looked up when it is due: an old configuration, with its key, is not held here.
     request: TokenRequest,
     /// Weak: a token that was pushed out of the cache is not held here until it would have been due.
     token: Weak<Token>,
@@ -61,16 +62,16 @@ struct Due {
 
 impl Renewals {
     /// Starts the timer, which ends when this value is dropped.
-    pub(super) fn start(runtime: Handle, exchanges: Arc<Exchanges>) -> Self {
+    pub(super) fn start(runtime: Handle, exchanges: Arc<Exchanges>, arranged: Arc<Arranged>) -> Self {
         let (due, incoming) = mpsc::unbounded_channel();
-        runtime.spawn(wait_for_due(incoming, Arc::clone(&exchanges)));
+        runtime.spawn(wait_for_due(incoming, Arc::clone(&exchanges), arranged));
         Self { runtime, exchanges, due }
     }
 
     /// Has a token renewed when it is due. For the first hand-out of its life.
-    pub(super) fn schedule(&self, integration: &Arc<Integration>, request: &TokenRequest, token: &Arc<Token>) {
+    pub(super) fn schedule(&self, request: &TokenRequest, token: &Arc<Token>) {
         let Some(at) = token.renew_at() else { return };
-        let due = Due { at, integration: Arc::clone(integration), request: request.clone(), token: Arc::downgrade(token) };
+        let due = Due { at, request: request.clone(), token: Arc::downgrade(token) };
         // Nobody receives only while the service ends.
         let _ = self.due.send(due);
     }
@@ -86,7 +87,7 @@ impl Renewals {
     }
 }
 
-async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>) {
+async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc<Exchanges>, arranged: Arc<Arranged>) {
     let mut waiting = BinaryHeap::new();
     let mut room = ROOM;
     let mut sleeper = Sleeper::new();
@@ -108,9 +109,10 @@ async fn wait_for_due(mut incoming: mpsc::UnboundedReceiver<Due>, exchanges: Arc
             () = at(next) => while waiting.peek().is_some_and(|due| due.at <= Instant::now()) {
                 if let Some(due) = waiting.pop()
                     && let Some(token) = due.token.upgrade()
+                    && let Some(integration) = arranged.load().get(due.request.integration())
                     && token.take_renewal()
                 {
-                    tokio::spawn(renew(Arc::clone(&exchanges), due.integration, due.request, token));
+                    tokio::spawn(renew(Arc::clone(&exchanges), Arc::clone(integration), due.request, token));
                 }
             },
         }

@@ -105,8 +105,8 @@ impl TokenService {
     pub fn start(settings: Settings, metrics: &Metrics) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("exchanges").enable_all().build()?;
         let exchanges = Arc::new(Exchanges::new(runtime.handle().clone(), Attempts::new(SigningPool::new()?)));
-        let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges));
         let arranged = Arc::new(Arranged::default());
+        let renewals = Renewals::start(runtime.handle().clone(), Arc::clone(&exchanges), Arc::clone(&arranged));
         runtime.spawn(tidy(Arc::clone(&arranged)));
         let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
         let service = Self { arranged, exchanges, renewals, waiting, arranging: Mutex::default(), runtime: Mutex::new(Some(runtime)) };
@@ -281,7 +281,7 @@ impl TokenService {
                 self.renewals.begin(integration, request, Arc::clone(token));
             }
         } else if token.mark_served() && !request.may_name_a_person() {
-            self.renewals.schedule(integration, request, token);
+            self.renewals.schedule(request, token);
         }
     }
 

@@ -141,12 +141,12 @@ async fn what_only_a_restart_changes_is_said_and_the_rest_is_taken_on() {
     let token = portvakt.ask().send().await.token().to_owned();
     let other = text
         .replacen("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:1\"", 1)
-        .replace("shutdown_grace = \"10s\"", "shutdown_grace = \"11s\"")
+        .replace("shutdown_grace = \"10s\"", "shutdown_grace = \"11s\"\nshutdown_delay = \"1s\"")
         .replace("name = \"other\"", "name = \"another\"");
     let changes = reload(&portvakt, &other).await;
     assert_eq!(
         changes,
-        "caller another added; caller other removed; server.listen waits for a restart; server.shutdown_grace waits for a restart"
+        "caller another added; caller other removed; server.listen waits for a restart; server.shutdown_delay waits for a restart; server.shutdown_grace waits for a restart"
     );
     let warned = line(&portvakt, 0, "a setting cannot change while the service runs", |line| line["setting"] == "server.listen").await;
     assert_eq!(

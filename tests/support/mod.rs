@@ -120,7 +120,6 @@ impl Configuration {
 listen = "{listen}"
 shutdown_grace = "{shutdown_grace}"
 {server}
-
 [management]
 listen = "127.0.0.1:0"
 

@@ -174,9 +174,11 @@ fn callers(before: &[CallerItem], after: &[CallerItem], changes: &mut Vec<Change
 }
 
 fn waiting(in_use: &Fixed, in_the_file: &Fixed) -> Vec<Waiting> {
+    let delay = |fixed: &Fixed| format!("{:?}", fixed.shutdown_delay);
     let grace = |fixed: &Fixed| format!("{:?}", fixed.shutdown_grace);
     let settings = [
         ("server.listen", in_use.listen.to_string(), in_the_file.listen.to_string()),
+        ("server.shutdown_delay", delay(in_use), delay(in_the_file)),
         ("server.shutdown_grace", grace(in_use), grace(in_the_file)),
         ("management.listen", in_use.management_listen.to_string(), in_the_file.management_listen.to_string()),
     ];

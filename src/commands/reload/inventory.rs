@@ -29,6 +29,7 @@ pub(super) struct Inventory {
 #[derive(Clone, Debug)]
 pub(super) struct Fixed {
     pub(super) listen: SocketAddr,
+    pub(super) shutdown_delay: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) management_listen: SocketAddr,
 }
@@ -99,6 +100,7 @@ impl Inventory {
             max_tokens: config.cache.max_tokens,
             fixed: Fixed {
                 listen: config.server.listen,
+                shutdown_delay: config.server.shutdown_delay,
                 shutdown_grace: config.server.shutdown_grace,
                 management_listen: config.management.listen,
             },
