@@ -10,7 +10,9 @@ use prometheus::{
     TextEncoder, core::Collector, process_collector::ProcessCollector, proto::LabelPair,
 };
 
+use super::reload_metrics::ReloadMetrics;
 use super::spread_histogram::SpreadHistogram;
+use super::waiting_metrics::WaitingMetrics;
 
 /// Label value where caller or integration is not known.
 const NONE: &str = "none";
@@ -34,8 +36,8 @@ pub struct Metrics {
     circuit_open: IntGaugeVec,
     /// Requests that wait for Maskinporten.
     pub waiting: WaitingMetrics,
-    last_reload_successful: Gauge,
-    last_reload_success: Gauge,
+    /// How the configuration was last read.
+    pub last_reload: ReloadMetrics,
     nobody: CallerMetrics,
 }
 
@@ -68,15 +70,6 @@ pub struct IntegrationMetrics {
     refused: HashMap<&'static str, IntCounter>,
     duration: Histogram,
     remembered: IntCounter,
-}
-
-/// Requests that wait for Maskinporten.
-#[derive(Clone, Debug)]
-pub struct WaitingMetrics {
-    /// Now.
-    pub waiting: IntGauge,
-    /// Those that were refused, as too many waited.
-    pub refused: IntCounter,
 }
 
 /// How far our clock is from one environment's.
@@ -161,22 +154,6 @@ impl Metrics {
             ),
             &["environment"],
         )?;
-        let waiting = WaitingMetrics {
-            waiting: IntGauge::new("portvakt_waiting_requests", "Requests that wait for Maskinporten")?,
-            refused: IntCounter::new(
-                "portvakt_waiting_requests_refused_total",
-                "Requests for tokens that were not in the cache, refused because too many waited already",
-            )?,
-        };
-        let last_reload_successful = Gauge::new(
-            "portvakt_config_last_reload_successful",
-            "1 when the configuration is the one that the file has, 0 when the file was changed and could not be used",
-        )?;
-        last_reload_successful.set(1.0);
-        let last_reload_success = Gauge::new(
-            "portvakt_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read without a mistake, in seconds since 1970",
-        )?;
         let build_info = Gauge::with_opts(
             Opts::new("portvakt_build_info", "Always 1; the labels say what runs")
                 .const_label("version", env!("CARGO_PKG_VERSION"))
@@ -192,12 +169,10 @@ impl Metrics {
         registry.register(Box::new(certificate_expiry.clone()))?;
         registry.register(Box::new(clock_skew.clone()))?;
         registry.register(Box::new(circuit_open.clone()))?;
-        registry.register(Box::new(waiting.waiting.clone()))?;
-        registry.register(Box::new(waiting.refused.clone()))?;
-        registry.register(Box::new(last_reload_successful.clone()))?;
-        registry.register(Box::new(last_reload_success.clone()))?;
         registry.register(Box::new(build_info))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
+        let waiting = WaitingMetrics::registered(&registry)?;
+        let last_reload = ReloadMetrics::registered(&registry)?;
         let nobody = CallerMetrics::new(&token_requests, NONE, NONE);
         Ok(Self {
             registry,
@@ -211,8 +186,7 @@ impl Metrics {
             clock_skew,
             circuit_open,
             waiting,
-            last_reload_successful,
-            last_reload_success,
+            last_reload,
             nobody,
         })
     }
@@ -274,17 +248,6 @@ impl Metrics {
         for (name, at) in ends {
             self.certificate_expiry.with_label_values(&[name]).set(at);
         }
-    }
-
-    /// The configuration was read without a mistake, at this moment in seconds since 1970.
-    pub fn configured(&self, at: f64) {
-        self.last_reload_success.set(at);
-        self.last_reload_successful.set(1.0);
-    }
-
-    /// The configuration was to be read anew, and could not be used.
-    pub fn not_configured(&self) {
-        self.last_reload_successful.set(0.0);
     }
 
     /// The handle of an environment's clock. It shows nothing before its first value.

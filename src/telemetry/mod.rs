@@ -3,11 +3,15 @@
 mod logging;
 mod metrics;
 mod pulse;
+mod reload_metrics;
 mod spread_histogram;
+mod waiting_metrics;
 
 pub use logging::{InvalidLogFilter, LogFormat, start_logging};
 pub use prometheus::Error as MetricsError;
 
-pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult, WaitingMetrics};
+pub use metrics::{CallerMetrics, ClockMetrics, IntegrationMetrics, Metrics, RequestResult};
 pub use pulse::Pulse;
+pub use reload_metrics::ReloadMetrics;
 pub use spread_histogram::SpreadHistogram;
+pub use waiting_metrics::WaitingMetrics;

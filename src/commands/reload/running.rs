@@ -93,7 +93,7 @@ impl Running {
         let mut caller_ids = CallerIds::default();
         let access = Access::new(assembly::callers(config, &integrations, &mut caller_ids));
         let doors = Arc::new(Doors::new(access, Arc::clone(&tokens), Arc::clone(&metrics), &integrations));
-        metrics.configured(now());
+        metrics.last_reload.succeeded(now());
         let fixed = inventory.fixed.clone();
         let present = Mutex::new(Present { inventory, ways_out, caller_ids });
         Ok(Self { doors, tokens, metrics, expiries: Mutex::new(expiries), present, fixed })
@@ -122,7 +122,7 @@ impl Running {
         self.doors.rearrange(access, &integrations);
 
         certificates.show(&self.metrics);
-        self.metrics.configured(now());
+        self.metrics.last_reload.succeeded(now());
         present.inventory = inventory;
         present.ways_out = ways_out;
         for warning in &config.warnings {
@@ -136,7 +136,7 @@ impl Running {
 
     /// Notes that the configuration that there is cannot be used.
     pub(super) fn reload_failed(&self) {
-        self.metrics.not_configured();
+        self.metrics.last_reload.failed();
     }
 
     /// Says in the log what ends soon, once a day.
