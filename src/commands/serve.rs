@@ -30,13 +30,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = &arguments.config.config;
+    // Before all else: reading keys takes a while, and a signal that is not caught yet would kill the process.
+    let signals = StopSignals::catch().map_err(|error| Failure::failed(format_args!("SIGTERM and SIGINT cannot be caught: {error}")))?;
+    let hangups = Hangups::catch().map_err(|error| Failure::failed(format_args!("SIGHUP cannot be caught: {error}")))?;
     let Loaded { config, sources } = Config::load_with_sources(file);
     let config = config.map_err(|error| Failure::configuration(&error))?;
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let signals = StopSignals::catch().map_err(|error| Failure::failed(format_args!("SIGTERM and SIGINT cannot be caught: {error}")))?;
-    let hangups = Hangups::catch().map_err(|error| Failure::failed(format_args!("SIGHUP cannot be caught: {error}")))?;
     let service = Service::start(&config).map_err(|error| match error {
         StartError::Configuration(error) => Failure::configuration(&error),
         StartError::Outbound(_) => Failure::misused(error),

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,13 +13,22 @@ use tracing::{error, warn};
 
 use crate::telemetry::Pulse;
 
+/// From then on nothing else is told: a reload may just be in progress.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
 /// New requests are welcome: after the start, and after a reload, whatever came of it.
 pub(super) fn ready() {
+    if STOPPING.load(Relaxed) {
+        return;
+    }
     tell(&[NotifyState::Ready, NotifyState::Status("handing out tokens")]);
 }
 
 /// The configuration is being read again. Followed by [`ready`].
 pub(super) fn reloading() {
+    if STOPPING.load(Relaxed) {
+        return;
+    }
     // Without the moment, systemd would take an answer to an earlier reload for one to this.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the configuration again")]),
@@ -28,6 +38,7 @@ pub(super) fn reloading() {
 
 /// The end has begun.
 pub(super) fn stopping() {
+    STOPPING.store(true, Relaxed);
     tell(&[NotifyState::Stopping, NotifyState::Status("finishing what is in progress")]);
 }
 

@@ -198,9 +198,16 @@ where
     }
     let Ok(listener) = listener.into_std() else { return };
     // Who is in the queue when it closes is reset unheard: so it closes with nothing between that and the last look.
-    while let Ok((stream, _)) = listener.accept() {
-        if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-            serve(stream);
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                    serve(stream);
+                }
+            }
+            // It has left the queue by itself; others may still be there.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(_) => break,
         }
     }
     // For actix too, which holds it open until it is stopped. What it cannot be told so just stays in the queue until then.

@@ -33,6 +33,8 @@ pub(super) struct Circuit {
     is_in_trouble: AtomicBool,
     state: Mutex<State<Trial>>,
     opened: Notify,
+    /// Nobody asks at this endpoint any more. Set and read under the state's lock, as the gauge may be another circuit's by now.
+    is_retired: AtomicBool,
 }
 
 /// An open circuit, as whoever is held back is told of it.
@@ -71,6 +73,7 @@ impl Circuit {
             is_in_trouble: AtomicBool::new(false),
             state: Mutex::new(State::new()),
             opened: Notify::new(),
+            is_retired: AtomicBool::new(false),
         }
     }
 
@@ -98,16 +101,38 @@ impl Circuit {
     }
 
     fn succeeded(&self, now: Instant) {
-        let mut state = self.state();
+        self.close(self.state(), now, "Maskinporten answers again");
+    }
+
+    /// Another configuration may have mended what was wrong: all is tried anew, and what is under way tells nothing of it.
+    pub(super) fn begin_anew(&self, now: Instant) {
+        self.close(self.state(), now, "the configuration was read again");
+    }
+
+    /// Nobody asks here any more: nothing is shown or said of it from now on.
+    pub(super) fn retire(&self, now: Instant) {
+        let state = self.state();
+        self.is_open.set(0);
+        self.is_retired.store(true, Relaxed);
+        self.close(state, now, "nobody asks there any more");
+    }
+
+    fn close(&self, mut state: MutexGuard<'_, State<Trial>>, now: Instant, why: &str) {
         let closed = state.succeeded(now);
         self.is_in_trouble.store(false, Relaxed);
         let Some(Closed { since, lasted, failures, resumed }) = closed else { return };
-        self.is_open.set(0);
+        let is_retired = self.is_retired.load(Relaxed);
+        if !is_retired {
+            self.is_open.set(0);
+        }
         drop(state);
         let renewals = resumed.len();
         for (renewal, after) in resumed {
             // One whose token has ended meanwhile waits no more.
             let _ = renewal.send(after);
+        }
+        if is_retired {
+            return;
         }
         info!(
             environment = &*self.environment,
@@ -116,7 +141,7 @@ impl Circuit {
             seconds = lasted.as_secs(),
             failures,
             renewals,
-            "the circuit is closed: Maskinporten answers again"
+            "the circuit is closed: {why}"
         );
     }
 
@@ -185,6 +210,9 @@ impl Circuit {
     }
 
     fn open_when_due(&self, mut state: MutexGuard<'_, State<Trial>>, now: Instant) {
+        if self.is_retired.load(Relaxed) {
+            return;
+        }
         let Some((since, failures, error)) = state.open_when_due(now) else { return };
         self.is_open.set(1);
         drop(state);

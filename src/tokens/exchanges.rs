@@ -20,6 +20,7 @@ use super::integration::Integration;
 use super::request::{CallerId, TokenRequest};
 use super::retries::{Retries, latest_beginning};
 use super::token::Token;
+use super::turns::Turn;
 use super::under_way::{Exchange, Kind, Outcome, Place};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
@@ -123,6 +124,9 @@ impl Exchanges {
     /// One exchange that nobody waits for, beside those under way and without a turn. Its token is kept.
     pub(super) async fn try_once(&self, integration: &Arc<Integration>, request: &TokenRequest, purpose: &Purpose) {
         let integration = &integration.latest();
+        if integration.is_gone() {
+            return;
+        }
         let order = self.order.fetch_add(1, Relaxed);
         let (as_of, mut retries) = (integration.refusals.as_of(), Retries::new());
         match self.attempts.token(integration, request, &mut retries, None).await {
@@ -153,7 +157,7 @@ impl Exchanges {
             // Whoever will take any new token may wait for a fresh one; who wants a fresh one may not wait for an older exchange.
             let kinds: &[Kind] = if purpose.kind() == Kind::Fresh { &[Kind::Fresh] } else { &[Kind::Ordinary, Kind::Fresh] };
             if let Some(exchange) = kinds.iter().find_map(|kind| under_way.get(&(*kind, request.clone()))) {
-                return Joined::UnderWay(exchange.join(until));
+                return Joined::UnderWay(exchange.join(purpose.caller(), until));
             }
             // Looked at again under the lock: an exchange puts its token in the cache before it leaves the table.
             if let Some(token) = integration.cache.get(request).filter(|token| purpose.is_met_by(token)) {
@@ -164,7 +168,7 @@ impl Exchanges {
                 Err(error) => return Joined::Refused(error),
             };
             let place = Place::take(integration, &mut under_way, (purpose.kind(), request.clone()));
-            let receiver = place.exchange().join(until);
+            let receiver = place.exchange().join(purpose.caller(), until);
             (place, receiver, begins_at)
         };
         let order = self.order.fetch_add(1, Relaxed);
@@ -185,13 +189,12 @@ impl Exchanges {
         let integration = Arc::clone(place.integration());
         let request = place.request().clone();
         let as_of = integration.refusals.as_of();
-        let turns = if matches!(purpose, Purpose::Renewal(_)) { &integration.renewal_turns } else { &integration.turns };
         let (exchange, mut retries) = (Arc::clone(place.exchange()), Retries::new());
         let first = async {
             if let Some(moment) = begins_at {
                 sleep_until(moment.into()).await;
             }
-            turns.take(purpose.caller()).await
+            turn(&integration, &exchange, purpose).await
         };
         let Some(mut turn) = place.while_wanted(first).await else {
             debug!(
@@ -220,7 +223,7 @@ impl Exchanges {
                 followed_by_another(&integration, &request, &error, retries.made(), pause);
                 let next = async {
                     sleep(pause).await;
-                    turns.take(purpose.caller()).await
+                    self::turn(&integration, &exchange, purpose).await
                 };
                 in_time(&exchange, place.while_wanted(next)).await
             } else {
@@ -235,6 +238,21 @@ impl Exchanges {
                 }
             };
         }
+    }
+}
+
+/// A turn of whoever it is for: a renewal's own, or a caller's as soon as one waits for it. Hundreds of renewals may be before it.
+async fn turn(integration: &Integration, exchange: &Exchange, purpose: &Purpose) -> Turn {
+    if !matches!(purpose, Purpose::Renewal(_)) {
+        return integration.turns.take(purpose.caller()).await;
+    }
+    let of_a_caller = async {
+        let caller = exchange.first_caller().await;
+        integration.turns.take(Some(caller)).await
+    };
+    tokio::select! {
+        turn = integration.renewal_turns.take(None) => turn,
+        turn = of_a_caller => turn,
     }
 }
 

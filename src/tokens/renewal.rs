@@ -136,10 +136,12 @@ async fn at(moment: Option<Instant>) {
 }
 
 /// Tries until there is a new token, or the old one has ended: from then on whoever asks brings it about.
-async fn renew(exchanges: Arc<Exchanges>, integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
+async fn renew(exchanges: Arc<Exchanges>, mut integration: Arc<Integration>, request: TokenRequest, token: Arc<Token>) {
     let mut attempt = 0;
     let purpose = Purpose::Renewal(Some(Arc::clone(&token)));
     loop {
+        // An earlier configuration, with its key, is not held for as long as an outage lasts.
+        integration = integration.latest();
         if integration.circuit.is_open_for(request.integration()) {
             token.mark_renewal_failed();
             wait_while_open(&exchanges, &integration, &request, &purpose, token.expires_at()).await;

@@ -152,9 +152,10 @@ impl TokenService {
             let configured = Configured { name, client, setup, metrics: handles, way_out: way_out.clone() };
             let integration = if let Some(same) = same {
                 same.cache.rearrange(share, callers, prefetch.iter().cloned());
-                // What was refused may be what was mended.
+                let successor = same.successor(configured);
+                // What was refused may be what was mended. Not before the exchanges that begin now go by the new configuration.
                 same.refusals.clear();
-                same.successor(configured)
+                successor
             } else {
                 let neighbour = neighbour_among(&integrations, &environment).or_else(|| before.neighbour(&environment));
                 let (clock, circuit) = neighbour.map_or_else(
@@ -170,12 +171,15 @@ impl TokenService {
             integrations.push(integration);
         }
         let after = Arc::new(Arrangement::new(integrations));
-        // Before another environment of the same name shows its clock.
+        // Before another environment of the same name shows its clock and its circuit.
+        let now = Instant::now();
         for earlier in before.integrations().iter().filter(|earlier| after.neighbour(earlier.client.environment()).is_none()) {
             earlier.clock.retire();
+            earlier.circuit.retire(now);
         }
         self.arranged.store(Arc::clone(&after));
         before.gone_from(&after).for_each(|gone| gone.retire());
+        after.integrations().iter().for_each(|integration| integration.circuit.begin_anew(now));
         for gone in before.environments().filter(|gone| !after.environments().any(|environment| environment == *gone)) {
             metrics.forget_circuit(gone);
         }

@@ -113,6 +113,11 @@ impl<T: Clone> Trials<T> {
         self.last_made
     }
 
+    /// Somebody who asks makes one.
+    pub(super) fn one_is_made(&mut self, now: Instant) {
+        self.last_made = Some(now);
+    }
+
     /// When the next one is due. None: nothing is wanted any more, and whoever makes them ends.
     pub(super) fn next(&mut self) -> Option<Instant> {
         self.are_made = !self.wanted.is_empty();
@@ -204,7 +209,10 @@ pub(super) async fn wait_while_open(
 ) {
     let wait = async {
         let trial = || Trial { integration: Arc::clone(integration), request: request.clone(), purpose: purpose.clone() };
-        while let Some((resumed, begin)) = integration.circuit.hold(request.integration(), Instant::now(), ends, trial) {
+        // One that is gone is not tried any more.
+        while !integration.is_gone()
+            && let Some((resumed, begin)) = integration.circuit.hold(request.integration(), Instant::now(), ends, trial)
+        {
             if begin {
                 tokio::spawn(try_while_wanted(Arc::clone(exchanges), Arc::clone(integration)));
             }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::error::TokenError;
 use super::integration::Integration;
-use super::request::TokenRequest;
+use super::request::{CallerId, TokenRequest};
 use super::token::Token;
 
 /// How an exchange ended.
@@ -31,25 +31,55 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Exchange {
     outcome: watch::Sender<Option<Outcome>>,
-    /// Until when attempts may begin: until the last of the callers who joined leaves. None: only a renewal waits, which comes again by itself.
-    until: Mutex<Option<Instant>>,
+    /// None: only a renewal waits, which comes again by itself.
+    callers: Mutex<Option<Callers>>,
+    joined: Notify,
+}
+
+/// The callers who wait for an exchange.
+#[derive(Clone, Copy, Debug)]
+struct Callers {
+    /// Whose turns it may take: the first one's.
+    first: CallerId,
+    /// Until when attempts may begin: until the last of them leaves.
+    until: Instant,
 }
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        Self { outcome: watch::Sender::new(None), until: Mutex::default() }
+        Self { outcome: watch::Sender::new(None), callers: Mutex::default(), joined: Notify::new() }
     }
 
     /// Somebody waits for it from now on; a caller until that moment.
-    pub(super) fn join(&self, until: Option<Instant>) -> watch::Receiver<Option<Outcome>> {
-        let mut latest = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = latest.max(until);
+    pub(super) fn join(&self, caller: Option<CallerId>, until: Option<Instant>) -> watch::Receiver<Option<Outcome>> {
+        if let (Some(caller), Some(until)) = (caller, until) {
+            let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = callers.unwrap_or(Callers { first: caller, until });
+            *callers = Some(Callers { until: until.max(before.until), ..before });
+            self.joined.notify_waiters();
+        }
         self.outcome.subscribe()
     }
 
     /// Until when attempts may begin for a caller who waits. None: no caller does.
     pub(super) fn until(&self) -> Option<Instant> {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callers().map(|callers| callers.until)
+    }
+
+    /// The first caller who waits for it, once there is one.
+    pub(super) async fn first_caller(&self) -> CallerId {
+        loop {
+            // Made before it is looked, so that nobody who joins in between is missed.
+            let joined = self.joined.notified();
+            if let Some(Callers { first, .. }) = self.callers() {
+                return first;
+            }
+            joined.await;
+        }
+    }
+
+    fn callers(&self) -> Option<Callers> {
+        *self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -117,8 +117,9 @@ async fn thousands_who_wait_for_a_slow_upstream_leave_memory_bounded() {
     let during = most_until(&portvakt, || answered.is_finished()).await;
     let answered = answered.await.unwrap();
     assert!(answered.iter().all(|sent| matches!(sent.status, Some(503 | 504))), "{:?}", answered.iter().find(|sent| sent.status.is_none()));
-    // The others were refused at once.
+    // Integration freg is the only one, and may have all the room.
     let waited = answered.iter().filter(|asked| asked.took() > Duration::from_secs(3)).count();
+    assert!(waited as u64 >= waiting * 95 / 100, "{waited} of {waiting} waited");
     let allowed = before + waiting * WAITING + SLACK;
     assert!(during < allowed, "{} before, {} while {waiting} wait", megabytes(before), megabytes(during));
     let after = settled(&portvakt, before + SLACK + waiting * 2_000).await;

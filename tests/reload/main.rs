@@ -7,6 +7,7 @@
 mod support;
 
 mod callers;
+mod circuit;
 mod metrics;
 mod scene;
 mod settings;

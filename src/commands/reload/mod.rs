@@ -7,6 +7,7 @@ mod inventory;
 mod running;
 mod watch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -134,7 +135,11 @@ impl Reloading {
 
     fn reload(&mut self, trigger: &Trigger) {
         service_manager::reloading();
-        self.take_on(trigger);
+        // A defect must not end reloading without a word: keys that are revoked later would stay valid.
+        if catch_unwind(AssertUnwindSafe(|| self.take_on(trigger))).is_err() {
+            self.running.reload_failed();
+            error!(file = %self.file.display(), because = %trigger, remedy = "Restart Portvakt, and report this.", "not reloaded: a defect");
+        }
         service_manager::ready(); // whatever came of it: it answers as before
     }
 

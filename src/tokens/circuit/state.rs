@@ -20,6 +20,8 @@ const IN_USE: Duration = Duration::from_secs(15);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Nor does the last failure about now, when nothing has been tried for so long: the next one who asks is not held back.
 const SAYS_NOTHING_AFTER: Duration = Duration::from_secs(10);
+/// A page that asks for an hour's patience may be gone in a minute, and tokens end meanwhile: nothing is tried for so long at most.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// From so many integrations on, those that are not in use are forgotten when another one comes: reloads do not make it grow.
 const ROOM: usize = 64;
 
@@ -38,8 +40,10 @@ struct Member {
     asked: Instant,
     /// Since the last success, whosoever.
     has_failed: bool,
-    /// Maskinporten has said that it is not to be asked before.
+    /// Maskinporten has said that it is not to be asked before: who asks is told so.
     not_before: Option<Instant>,
+    /// Nothing is tried before.
+    tried_from: Option<Instant>,
 }
 
 /// Nothing but failures, since the last success.
@@ -72,7 +76,7 @@ impl<T: Clone> State<T> {
         if self.members.len() >= ROOM && !self.members.contains_key(&integration) {
             self.members.retain(|_, member| member.is_in_use(now));
         }
-        let member = self.members.entry(integration).or_insert(Member { asked: now, has_failed: false, not_before: None });
+        let member = self.members.entry(integration).or_insert(Member::asks(now));
         member.asked = now;
     }
 
@@ -89,9 +93,10 @@ impl<T: Clone> State<T> {
         {
             self.forget();
         }
-        let member = self.members.entry(integration).or_insert(Member { asked: began, has_failed: false, not_before: None });
+        let member = self.members.entry(integration).or_insert(Member::asks(began));
         member.has_failed = true;
         member.not_before = error.retry_after().map(|wait| now + wait);
+        member.tried_from = error.retry_after().map(|wait| now + wait.min(LONGEST_PATIENCE));
         let latest = Arc::new(error.clone());
         if let Some(trouble) = &mut self.trouble {
             trouble.failures += 1;
@@ -119,7 +124,7 @@ impl<T: Clone> State<T> {
     fn forget(&mut self) -> Option<Trouble> {
         let trouble = self.trouble.take()?;
         for member in self.members.values_mut() {
-            (member.has_failed, member.not_before) = (false, None);
+            *member = Member::asks(member.asked);
         }
         Some(trouble)
     }
@@ -147,25 +152,35 @@ impl<T: Clone> State<T> {
     }
 
     /// Since when, by what, and for how long whoever asks shall stay away.
-    pub(super) fn holds_back(&self, integration: IntegrationId, now: Instant) -> Option<(Timestamp, Arc<ExchangeError>, Duration)> {
+    ///
+    /// None when it is not held back; also for one of those who ask when nothing has been tried for long, and the others wait for its end.
+    pub(super) fn holds_back(&mut self, integration: IntegrationId, now: Instant) -> Option<(Timestamp, Arc<ExchangeError>, Duration)> {
         let trouble = self.trouble.as_ref().filter(|_| self.is_open_for(integration))?;
         // A trial may hang for long before it fails.
         let last = self.trials.last_made().map_or(trouble.latest_at, |made| made.max(trouble.latest_at));
         let is_recent = now.saturating_duration_since(last) < SAYS_NOTHING_AFTER;
-        let not_before = self.members.get(&integration).and_then(|member| member.not_before);
-        let wait = not_before.map_or(Duration::ZERO, |not_before| not_before.saturating_duration_since(now));
-        is_recent.then(|| (trouble.since, Arc::clone(&trouble.latest), wait.max(Duration::from_secs(1))))
+        let member = self.members.get(&integration)?;
+        if !is_recent && member.tried_from.is_none_or(|tried_from| tried_from <= now) {
+            self.trials.one_is_made(now);
+            return None;
+        }
+        let wait = member.not_before.map_or(Duration::ZERO, |not_before| not_before.saturating_duration_since(now));
+        Some((trouble.since, Arc::clone(&trouble.latest), wait.max(Duration::from_secs(1))))
     }
 
     /// What to try now: nothing of an integration that Maskinporten has asked for patience.
     pub(super) fn take_trial(&mut self, now: Instant) -> Option<T> {
         let members = &self.members;
-        let may = |integration| members.get(&integration).and_then(|member| member.not_before).is_none_or(|not_before| not_before <= now);
+        let may = |integration| members.get(&integration).and_then(|member| member.tried_from).is_none_or(|tried_from| tried_from <= now);
         self.trials.take(now, may)
     }
 }
 
 impl Member {
+    fn asks(asked: Instant) -> Self {
+        Self { asked, has_failed: false, not_before: None, tried_from: None }
+    }
+
     fn is_in_use(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.asked) < IN_USE
     }
