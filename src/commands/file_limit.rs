@@ -11,6 +11,8 @@ const MANAGEMENT_SHARE: usize = 8;
 const MOST_MANAGEMENT_CONNECTIONS: usize = 128;
 /// Fewer files than these are worth a warning.
 const ENOUGH: usize = 4096;
+/// With fewer the listeners' own threads cannot be had.
+const LEAST: usize = 128;
 
 /// The limit of this process.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,10 @@ impl FileLimit {
     /// None: without a limit.
     pub(super) fn files(self) -> Option<usize> {
         (self.files < usize::MAX).then_some(self.files)
+    }
+
+    pub(super) fn is_too_low(self) -> bool {
+        self.files < LEAST
     }
 
     pub(super) fn is_low(self) -> bool {

@@ -42,6 +42,10 @@ pub(super) struct Service {
 impl Service {
     /// Opens the keys, takes the addresses, and begins to answer.
     pub(super) fn start(config: &Config) -> Result<Self, StartError> {
+        let files = FileLimit::raise();
+        if let Some(few) = files.files().filter(|_| files.is_too_low()) {
+            return Err(StartError::Files(few));
+        }
         let prepared = Prepared::of(config)?;
         prepared.clients().for_each(|(name, client)| banner::integration(name, client));
         config.callers.iter().for_each(|caller| banner::caller(caller, Timestamp::now()));
@@ -55,7 +59,6 @@ impl Service {
         if let Some(pulse) = &pulse {
             running.tokens().beside(pulse.beat("the thread that fetches tokens"));
         }
-        let files = FileLimit::raise();
         let (present, gone) = mpsc::channel(1);
         let (connections, grace) = (files.connections(), config.server.shutdown_grace);
         let for_tokens = Serving { connections, grace, lifecycle: Arc::clone(&lifecycle), pulse: pulse.clone(), present };

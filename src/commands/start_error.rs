@@ -25,6 +25,10 @@ pub(super) enum StartError {
     Tokens(#[from] tokens::StartError),
     #[error("the service's threads could not be started: {0}")]
     Threads(#[from] io::Error),
+    #[error(
+        "only {0} files may be open at once, which is not enough for a service. Raise the hard limit: LimitNOFILE= in systemd's unit, ulimit -Hn in a shell"
+    )]
+    Files(usize),
     #[error("the metrics could not be made: {0}")]
     Metrics(#[from] MetricsError),
 }

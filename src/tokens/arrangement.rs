@@ -27,6 +27,12 @@ impl Arrangement {
         Self { integrations, in_order }
     }
 
+    /// With these too, for who still asks for them.
+    pub(super) fn with(&self, departing: &[Arc<Integration>]) -> Self {
+        let integrations = self.integrations.iter().chain(departing).cloned().collect();
+        Self { in_order: self.in_order.clone(), ..Self::new(integrations) }
+    }
+
     /// The integration with this ID, if there still is one.
     pub(super) fn get(&self, id: IntegrationId) -> Option<&Arc<Integration>> {
         let index = self.integrations.binary_search_by_key(&id, |integration| integration.id).ok()?;

@@ -28,5 +28,5 @@ pub use circuit::OpenCircuit;
 pub use error::TokenError;
 pub use refusals::Remembered;
 pub use request::{AuthorizationDetails, CallerId, Details, IntegrationId, InvalidAuthorizationDetails, Private, TokenRequest};
-pub use service::{IntegrationSettings, Settings, StartError, TokenService};
+pub use service::{Departing, IntegrationSettings, Settings, StartError, TokenService};
 pub use token::Token;

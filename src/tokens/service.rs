@@ -87,6 +87,14 @@ pub struct TokenService {
     runtime: Mutex<Option<Runtime>>,
 }
 
+/// Integrations that another configuration does not have.
+#[derive(Debug)]
+#[must_use = "they are there until they are let go"]
+pub struct Departing {
+    departing: Vec<Arc<Integration>>,
+    after: Arc<Arrangement>,
+}
+
 /// What whoever arranges the integrations goes by: one at a time.
 #[derive(Debug, Default)]
 struct Arranging {
@@ -110,7 +118,8 @@ impl TokenService {
         runtime.spawn(tidy(Arc::clone(&arranged)));
         let waiting = Arc::new(Waiting::new(metrics.waiting.clone()));
         let service = Self { arranged, exchanges, renewals, waiting, arranging: Mutex::default(), runtime: Mutex::new(Some(runtime)) };
-        service.reconfigure(settings, metrics)?;
+        let departing = service.reconfigure(settings, metrics)?;
+        service.let_go(departing);
         Ok(service)
     }
 
@@ -122,7 +131,9 @@ impl TokenService {
     /// # Errors
     ///
     /// [`StartError::TooMany`], and then nothing has changed.
-    pub fn reconfigure(&self, settings: Settings, metrics: &Metrics) -> Result<(), StartError> {
+    ///
+    /// Integrations that are gone still answer until they are [let go](Self::let_go): once nobody is led to them any more.
+    pub fn reconfigure(&self, settings: Settings, metrics: &Metrics) -> Result<Departing, StartError> {
         let mut arranging = self.arranging.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.arranged.load_full();
         let mut next = arranging.next;
@@ -177,8 +188,8 @@ impl TokenService {
             earlier.clock.retire();
             earlier.circuit.retire(now);
         }
-        self.arranged.store(Arc::clone(&after));
-        before.gone_from(&after).for_each(|gone| gone.retire());
+        let departing: Vec<Arc<Integration>> = before.gone_from(&after).cloned().collect();
+        self.arranged.store(Arc::new(after.with(&departing)));
         after.integrations().iter().for_each(|integration| integration.circuit.begin_anew(now));
         for gone in before.environments().filter(|gone| !after.environments().any(|environment| environment == *gone)) {
             metrics.forget_circuit(gone);
@@ -188,7 +199,15 @@ impl TokenService {
         }
         let keep_warm = |(integration, request): (Arc<Integration>, TokenRequest)| self.renewals.keep_warm(&integration, request);
         arranging.warm.extend(prefetched.into_iter().map(keep_warm));
-        Ok(())
+        Ok(Departing { departing, after })
+    }
+
+    /// Lets go of the integrations that another configuration does not have, with their tokens.
+    pub fn let_go(&self, Departing { departing, after }: Departing) {
+        self.arranged.store(after);
+        for gone in departing {
+            gone.retire();
+        }
     }
 
     /// The token that is in the cache with enough life left. Waits for nobody; has it renewed in the background when it is due.
@@ -210,17 +229,18 @@ impl TokenService {
             return Ok(token);
         }
         let integration = &self.integration(request)?;
-        let joined = self.join(integration, request, &Purpose::Need(caller));
+        let purpose = Purpose::Need(caller);
+        let joined = self.join(integration, request, &purpose);
         if let Ok((Joined::There(token), _)) = &joined {
             self.served(integration, request, token, Instant::now());
         }
         let now = Instant::now();
         let Some(old) = integration.cache.get(request).filter(|token| token.is_valid(now)) else {
-            return wait(integration, joined?).await;
+            return self.wait(integration, request, &purpose, joined?).await;
         };
         let Ok(joined) = joined else { return Ok(old) };
         // Better a token that ends soon than none: half of what is left of it is for the exchange, the other half for the call that it is for.
-        let mut waiting = pin!(wait(integration, joined));
+        let mut waiting = pin!(self.wait(integration, request, &purpose, joined));
         match timeout(old.left(now) / 2, &mut waiting).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(_)) | Err(_) if old.is_valid(Instant::now()) => Ok(old),
@@ -236,7 +256,8 @@ impl TokenService {
     /// [`TokenError`] when there is none within the deadline; the cached token stays.
     pub async fn fresh_token(&self, request: &TokenRequest, caller: CallerId) -> Result<Arc<Token>, TokenError> {
         let integration = &self.integration(request)?;
-        wait(integration, self.join(integration, request, &Purpose::Fresh(caller))?).await
+        let purpose = Purpose::Fresh(caller);
+        self.wait(integration, request, &purpose, self.join(integration, request, &purpose)?).await
     }
 
     /// The integrations, in the order in which they were given.
@@ -256,6 +277,30 @@ impl TokenService {
         let waits = self.waiting.admit(request.integration(), alone).ok_or_else(|| TokenError::TooMany(Arc::clone(&integration.name)))?;
         let leaves_at = Instant::now().checked_add(integration.way_out.deadline);
         Ok((self.exchanges.join(integration, request, purpose, leaves_at), waits))
+    }
+
+    /// What comes of it within the deadline. Who waits when the circuit opens is told what all others are told from then on.
+    async fn wait(
+        &self,
+        integration: &Arc<Integration>,
+        request: &TokenRequest,
+        purpose: &Purpose,
+        (joined, _waits): (Joined, Waits),
+    ) -> Outcome {
+        let deadline = integration.way_out.deadline;
+        let held_back = async {
+            loop {
+                integration.circuit.opens().await;
+                if let Err(held_back) = trials::refuse(&self.exchanges, integration, request, purpose) {
+                    return held_back;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = timeout(deadline, joined.outcome()) => outcome.unwrap_or(Err(TokenError::Deadline(deadline))),
+            held_back = held_back => Err(held_back),
+        }
     }
 
     /// Runs something beside the exchanges, on their thread.
@@ -292,11 +337,6 @@ impl TokenService {
     fn integration(&self, request: &TokenRequest) -> Result<Arc<Integration>, TokenError> {
         self.arranged.load().get(request.integration()).cloned().ok_or(TokenError::Gone)
     }
-}
-
-async fn wait(integration: &Integration, (joined, _waits): (Joined, Waits)) -> Outcome {
-    let deadline = integration.way_out.deadline;
-    timeout(deadline, joined.outcome()).await.unwrap_or(Err(TokenError::Deadline(deadline)))
 }
 
 impl Drop for TokenService {

@@ -42,7 +42,7 @@ async fn an_integration_that_is_gone_is_not_tried_any_more_and_what_is_left_is_t
     // One may have been on its way.
     until("the last answer", || simulator.counters().received == simulator.counters().answered).await;
     let before = grants(&simulator, FREG);
-    until_open(&portvakt, &[krr.clone()]).await;
+    until_open(&portvakt, std::slice::from_ref(&krr)).await;
     krr.clone().send().await;
     let tried = grants(&simulator, KRR);
     until("trials of the one that is left", || grants(&simulator, KRR) >= tried + 3).await;

@@ -19,6 +19,8 @@ enum Wrong {
     KeyThatDoesNotOpen,
     MissingKeyFile,
     MissingFile,
+    /// Reading it would wait for somebody who writes.
+    Pipe,
     CaFile,
     NotUtf8,
 }
@@ -29,6 +31,7 @@ enum Wrong {
 #[case(Wrong::KeyThatDoesNotOpen, "it has a mistake, see above", 1)]
 #[case(Wrong::MissingKeyFile, "it has a mistake, see above", 1)]
 #[case(Wrong::MissingFile, "cannot read the configuration file", 0)]
+#[case(Wrong::Pipe, "it is not a regular file", 0)]
 #[case(Wrong::CaFile, "it has a mistake, see above", 1)]
 #[case(Wrong::NotUtf8, "it has a mistake, see above", 1)]
 #[tokio::test]
@@ -61,6 +64,10 @@ async fn a_wrong_file_changes_nothing(#[case] wrong: Wrong, #[case] why: &str, #
             rename_over(&file(&portvakt), revoked);
         }
         Wrong::MissingFile => fs::remove_file(file(&portvakt)).unwrap(),
+        Wrong::Pipe => {
+            fs::remove_file(file(&portvakt)).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(file(&portvakt)).status().unwrap().success());
+        }
         Wrong::CaFile => {
             fs::write(&ca, "no certificate").unwrap();
             rename_over(&file(&portvakt), revoked);

@@ -144,6 +144,14 @@ impl Reloading {
     }
 
     fn take_on(&mut self, trigger: &Trigger) {
+        // A pipe would hold this thread until somebody writes into it.
+        if std::fs::metadata(&self.file).is_ok_and(|file| !file.is_file()) {
+            let error = io::Error::other("it is not a regular file");
+            self.running.reload_failed();
+            self.watch.is_read();
+            self.report_failure(&ConfigError::Unreadable { path: self.file.clone(), error }.into(), trigger);
+            return;
+        }
         let Loaded { config, sources } = Config::load_with_sources(&self.file);
         self.watch = Watch::new(sources);
         match config.map_err(StartError::from).and_then(|config| self.running.reload(&config)) {

@@ -115,11 +115,12 @@ impl Running {
 
         let Prepared { clients, names, ways_out, inventory } = prepared;
         let settings = assembly::token_service(config, clients, &names, ways_out.clone());
-        self.tokens.reconfigure(settings, &self.metrics)?;
-        // Only now: a new rule must find its integration, and an old one finds that its own is gone.
+        let departing = self.tokens.reconfigure(settings, &self.metrics)?;
+        // Between the two, for a rule must find its integration: a new one the new, an old one the old.
         let integrations = named(&self.tokens, names);
         let access = Access::new(assembly::callers(config, &integrations, &mut present.caller_ids));
         self.doors.rearrange(access, &integrations);
+        self.tokens.let_go(departing);
 
         certificates.show(&self.metrics);
         self.metrics.last_reload.succeeded(now());

@@ -54,7 +54,7 @@ fn ids_stay_and_none_is_given_out_twice() {
         (&["one", "two", "three"], &[4, 5, 6]),
     ];
     for (clients, expected) in table {
-        service.reconfigure(settings(&simulator, clients), &metrics).unwrap();
+        service.let_go(service.reconfigure(settings(&simulator, clients), &metrics).unwrap());
         assert_eq!(ids(&service), *expected, "{clients:?}");
     }
 }
@@ -69,7 +69,7 @@ fn a_request_for_one_that_is_gone_is_refused_and_its_token_is_kept_nowhere() {
     let integration = Arc::clone(service.arranged.load().get(request.integration()).unwrap());
     assert!(service.cached(&request, Instant::now()).is_some());
 
-    service.reconfigure(settings(&simulator, &["two"]), &metrics).unwrap();
+    service.let_go(service.reconfigure(settings(&simulator, &["two"]), &metrics).unwrap());
     assert!(service.cached(&request, Instant::now()).is_none());
     let asked = [runtime.block_on(service.token(&request, CALLER)), runtime.block_on(service.fresh_token(&request, CALLER))];
     for asked in asked {
@@ -80,7 +80,7 @@ fn a_request_for_one_that_is_gone_is_refused_and_its_token_is_kept_nowhere() {
     integration.keep(&request, &token);
     assert!(integration.cache.get(&request).is_none());
 
-    service.reconfigure(settings(&simulator, &["one"]), &metrics).unwrap();
+    service.let_go(service.reconfigure(settings(&simulator, &["one"]), &metrics).unwrap());
     assert!(service.cached(&request, Instant::now()).is_none());
     assert!(matches!(runtime.block_on(service.token(&request, CALLER)), Err(TokenError::Gone)));
 }
