@@ -59,6 +59,11 @@ pub(super) fn expires(certificate: &Certificate) -> Option<Timestamp> {
     Timestamp::try_from(certificate.validity().not_after).ok()
 }
 
+/// How the log names an API key: by the beginning of its digest, enough to tell it from others, and nothing to try keys against.
+pub(super) fn api_key(sha256: &[u8; 32]) -> String {
+    hex::encode(sha256.get(..4).unwrap_or_default())
+}
+
 /// Who may ask, with how many API keys, and when the next of them ends.
 pub(super) fn caller(caller: &config::Caller, now: Timestamp) {
     let valid = caller.keys.iter().filter(|key| key.expires.is_none_or(|expires| expires > now));

@@ -73,8 +73,7 @@ impl Expiries {
         });
         let api_keys = config.callers.iter().flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
         let api_keys = api_keys.filter_map(|(caller, key)| {
-            let digest = hex::encode(key.sha256.get(..4).unwrap_or_default());
-            Some(Expiry { what: What::ApiKey { caller: caller.name.clone(), key: digest }, at: key.expires? })
+            Some(Expiry { what: What::ApiKey { caller: caller.name.clone(), key: banner::api_key(&key.sha256) }, at: key.expires? })
         });
         Self { all: certificates.chain(api_keys).collect(), said: None }
     }

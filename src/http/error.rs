@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::absence::Absence;
 use super::answer::JSON;
+use super::seconds::whole_seconds;
 use crate::access::{Denial, Parameter};
 use crate::maskinporten::{Cause, Code, ExchangeError, KnownError, printable};
 use crate::telemetry::RequestResult;
@@ -190,7 +191,7 @@ fn no_token(error: &TokenError) -> Row {
             let note = format!(
                 " This is remembered from {} s ago, and will be for {} s more. POST /token, or Cache-Control: no-cache, asks Maskinporten at once.",
                 remembered.age().as_secs(),
-                whole_seconds(remembered.left()),
+                at_least_one_second(remembered.left()),
             );
             // The note is short, and stays whole whatever has to be cut before it.
             let description = remembered.diagnosis().within(DESCRIPTION_LIMIT - note.len()) + &note;
@@ -228,12 +229,12 @@ fn unauthorized(description: String) -> Row {
 
 /// With `Retry-After`.
 fn unavailable(status: u16, description: String, after: Duration) -> Row {
-    row(status, "temporarily_unavailable", description).with(RETRY_AFTER, HeaderValue::from(whole_seconds(after)))
+    row(status, "temporarily_unavailable", description).with(RETRY_AFTER, HeaderValue::from(at_least_one_second(after)))
 }
 
-/// Rounded up, at least one.
-fn whole_seconds(duration: Duration) -> u64 {
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+/// To come back at once would be no wait.
+fn at_least_one_second(duration: Duration) -> u64 {
+    whole_seconds(duration).max(1)
 }
 
 impl Row {

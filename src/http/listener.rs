@@ -23,6 +23,7 @@ use super::doors::{Doors, ThreadsDoors};
 use super::entrance::enter;
 use super::lifecycle::{Lifecycle, Phase};
 use super::management::{Management, manage};
+use super::seconds::whole_seconds;
 use super::unread::holding;
 use crate::telemetry::Pulse;
 
@@ -230,9 +231,4 @@ pub struct Serving {
     pub pulse: Option<Pulse>,
     /// Gone once no connection is left, and none can come.
     pub present: mpsc::Sender<Infallible>,
-}
-
-/// actix counts in seconds: rounded up, for nobody is to be cut off early.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

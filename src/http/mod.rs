@@ -13,6 +13,7 @@ mod listener;
 mod management;
 mod parameter_name;
 mod parameters;
+mod seconds;
 mod token;
 mod unread;
 

@@ -17,11 +17,13 @@ use super::attempts::{Attempts, Failed, Granted, followed_by_another};
 use super::error::TokenError;
 use super::failures::answered_from_memory;
 use super::integration::Integration;
+use super::refusals::AsOf;
 use super::request::{CallerId, TokenRequest};
 use super::retries::{Retries, latest_beginning};
 use super::token::Token;
 use super::turns::Turn;
 use super::under_way::{Exchange, Kind, Outcome, Place};
+use crate::maskinporten::{Diagnosis, ExchangeError};
 
 /// Who asks within this time after an exchange for a fresh token has ended gets the token that it brought.
 const FRESH_WINDOW: Duration = Duration::from_secs(1);
@@ -134,12 +136,25 @@ impl Exchanges {
                 kept(integration, request, granted, order, purpose);
             }
             Err(Failed::Exchange(error)) => {
-                let diagnosis = self.attempts.explain(integration, request, error, retries.made()).await;
-                integration.refusals.remember(request, &diagnosis, as_of, Instant::now());
+                self.failed(integration, request, error, retries.made(), as_of).await;
             }
             // It was said where it came about.
             Err(Failed::WithoutGrant(_)) => {}
         }
+    }
+
+    /// Explains why there is no token, and remembers it.
+    async fn failed(
+        &self,
+        integration: &Integration,
+        request: &TokenRequest,
+        error: ExchangeError,
+        attempts: u32,
+        as_of: AsOf,
+    ) -> Arc<Diagnosis> {
+        let diagnosis = self.attempts.explain(integration, request, error, attempts).await;
+        integration.refusals.remember(request, &diagnosis, as_of, Instant::now());
+        diagnosis
     }
 
     /// The token that meets the purpose, the exchange under way that will bring it, or a new one. `until`: when a caller who waits leaves;
@@ -232,8 +247,7 @@ impl Exchanges {
             turn = match next {
                 Some(Some(turn)) => turn,
                 ended => {
-                    let diagnosis = self.attempts.explain(&integration, &request, error, retries.made()).await;
-                    integration.refusals.remember(&request, &diagnosis, as_of, Instant::now());
+                    let diagnosis = self.failed(&integration, &request, error, retries.made(), as_of).await;
                     return ended.is_none().then(|| Err(diagnosis.into()));
                 }
             };

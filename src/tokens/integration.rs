@@ -1,5 +1,6 @@
 //! An integration: how it is configured now, and what stays when that changes: its tokens, and what is under way for it.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -24,7 +25,6 @@ use crate::telemetry::IntegrationMetrics;
 /// asks for the [latest](Integration::latest).
 #[derive(Debug)]
 pub(super) struct Integration {
-    pub(super) id: IntegrationId,
     pub(super) name: Arc<str>,
     pub(super) client: Arc<Client>,
     /// Where its settings stand, for whoever has to mend one.
@@ -33,18 +33,35 @@ pub(super) struct Integration {
     pub(super) way_out: WayOut,
     /// That the certificate is out of its validity was said in the log: once is enough, as nothing slows these failures down.
     pub(super) certificate_reported: AtomicBool,
-    pub(super) cache: Arc<TokenCache>,
+    lasting: Arc<Lasting>,
+}
+
+/// What stays when an integration is configured in another way.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    pub(super) id: IntegrationId,
+    pub(super) cache: TokenCache,
     /// Its environment's, shared with the others that are there.
     pub(super) clock: Arc<EnvironmentClock>,
     /// Its token endpoint's, shared in the same way.
     pub(super) circuit: Arc<Circuit>,
-    pub(super) failures: Arc<Failures>,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) failures: Failures,
+    pub(super) refusals: Refusals,
     /// Locked only when a token is missing, or due.
-    under_way: Arc<Mutex<UnderWay>>,
-    pub(super) turns: Arc<Turns>,
-    pub(super) renewal_turns: Arc<Turns>,
-    standing: Arc<Standing>,
+    under_way: Mutex<UnderWay>,
+    pub(super) turns: Turns,
+    pub(super) renewal_turns: Turns,
+    /// As it is configured by now. Weak: that holds this.
+    latest: Mutex<Weak<Integration>>,
+    is_gone: AtomicBool,
+}
+
+impl Deref for Integration {
+    type Target = Lasting;
+
+    fn deref(&self) -> &Lasting {
+        &self.lasting
+    }
 }
 
 /// What another configuration of an integration brings.
@@ -68,14 +85,6 @@ pub(super) struct WayOut {
     pub(super) deadline: Duration,
 }
 
-/// What has become of an integration since.
-#[derive(Debug, Default)]
-struct Standing {
-    /// Weak: it holds this.
-    latest: Mutex<Weak<Integration>>,
-    is_gone: AtomicBool,
-}
-
 impl Integration {
     /// One that has not been there before.
     pub(super) fn new(
@@ -85,73 +94,50 @@ impl Integration {
         clock: Arc<EnvironmentClock>,
         circuit: Arc<Circuit>,
     ) -> Arc<Self> {
-        let Configured { name, client, setup, metrics, way_out } = configured;
-        let integration = Arc::new(Self {
+        let lasting = Lasting {
             id,
-            name,
-            client: Arc::new(client),
-            setup,
-            metrics,
-            way_out,
-            certificate_reported: AtomicBool::new(false),
-            cache: Arc::new(cache),
+            cache,
             clock,
             circuit,
-            failures: Arc::default(),
-            refusals: Arc::new(Refusals::new()),
-            under_way: Arc::default(),
-            turns: Arc::new(Turns::new(AT_ONCE)),
-            renewal_turns: Arc::new(Turns::new(AT_ONCE)),
-            standing: Arc::default(),
-        });
-        integration.stand();
-        integration
+            failures: Failures::default(),
+            refusals: Refusals::new(),
+            under_way: Mutex::default(),
+            turns: Turns::new(AT_ONCE),
+            renewal_turns: Turns::new(AT_ONCE),
+            latest: Mutex::default(),
+            is_gone: AtomicBool::new(false),
+        };
+        Self::of(configured, Arc::new(lasting))
     }
 
     /// The same client in the same environment, configured in another way: its tokens are as good as before.
     pub(super) fn successor(&self, configured: Configured) -> Arc<Self> {
-        let Configured { name, client, setup, metrics, way_out } = configured;
-        let integration = Arc::new(Self {
-            id: self.id,
-            name,
-            client: Arc::new(client),
-            setup,
-            metrics,
-            way_out,
-            certificate_reported: AtomicBool::new(false),
-            cache: Arc::clone(&self.cache),
-            clock: Arc::clone(&self.clock),
-            circuit: Arc::clone(&self.circuit),
-            failures: Arc::clone(&self.failures),
-            refusals: Arc::clone(&self.refusals),
-            under_way: Arc::clone(&self.under_way),
-            turns: Arc::clone(&self.turns),
-            renewal_turns: Arc::clone(&self.renewal_turns),
-            standing: Arc::clone(&self.standing),
-        });
-        integration.stand();
-        integration
+        Self::of(configured, Arc::clone(&self.lasting))
     }
 
-    fn stand(self: &Arc<Self>) {
-        *self.standing.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(self);
+    fn of(configured: Configured, lasting: Arc<Lasting>) -> Arc<Self> {
+        let Configured { name, client, setup, metrics, way_out } = configured;
+        let certificate_reported = AtomicBool::new(false);
+        let integration = Arc::new(Self { name, client: Arc::new(client), setup, metrics, way_out, certificate_reported, lasting });
+        *integration.latest.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&integration);
+        integration
     }
 
     /// As it is configured by now. One that is gone stays as it was.
     pub(super) fn latest(self: &Arc<Self>) -> Arc<Self> {
-        let latest = self.standing.latest.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         latest.unwrap_or_else(|| Arc::clone(self))
     }
 
     /// It is not configured any more. Who has asked for a token before gets it, and nobody else.
     pub(super) fn is_gone(&self) -> bool {
-        self.standing.is_gone.load(Relaxed)
+        self.is_gone.load(Relaxed)
     }
 
     /// Lets go of its tokens, and keeps none from now on: an exchange that is under way does not put its own back.
     pub(super) fn retire(&self) {
         let _no_token_is_kept_meanwhile = self.under_way();
-        self.standing.is_gone.store(true, Relaxed);
+        self.is_gone.store(true, Relaxed);
         self.cache.clear();
     }
 

@@ -8,10 +8,11 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
+use crate::commands::banner;
 use crate::config::{self, Config, Parameter, Permitted};
 use crate::maskinporten::{Algorithm, Client, Environment, OutboundSettings, ProxySettings, Scopes, SigningKey};
 
-/// Beginning of a digest, in bytes: enough to tell one from another, and nothing to try keys against.
+/// Beginning of a digest, in bytes: enough to tell one from another.
 const BEGINNING: usize = 4;
 
 /// All that two configurations can differ in.
@@ -156,9 +157,9 @@ impl CallerItem {
 }
 
 impl ApiKeyItem {
-    /// As logs name it: the beginning of its digest.
+    /// As logs name it.
     pub(super) fn name(&self) -> String {
-        hex::encode(self.sha256.get(..BEGINNING).unwrap_or_default())
+        banner::api_key(&self.sha256)
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::*;
 use crate::maskinporten::{Algorithm, Environment, OutboundSettings, SigningKey};
-use crate::simulator::{self, ClientSettings, RegisteredKey, Simulator};
 
 const SCOPE: &str = "a:read";
 const CALLER: CallerId = CallerId(0);
@@ -13,13 +12,9 @@ fn certs(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("certs").join(name)).unwrap()
 }
 
-fn simulator() -> Simulator {
-    let key = RegisteredKey::from_jwk(&String::from_utf8(certs("registered-2048.public.jwk")).unwrap()).unwrap();
-    Simulator::start(simulator::Settings::new().client(ClientSettings::new("one", "991825827").scope(SCOPE).key(key))).unwrap()
-}
-
-fn settings(simulator: &Simulator, clients: &[&str]) -> Settings {
-    let environment = Environment::custom("simulator", simulator.issuer(), &simulator.token_endpoint()).unwrap();
+/// Nobody is asked for a token here.
+fn settings(clients: &[&str]) -> Settings {
+    let environment = Environment::custom("nobody", "http://127.0.0.1:1/", "http://127.0.0.1:1/token").unwrap();
     let key = Arc::new(SigningKey::from_pem(&certs("registered-2048.pem"), None, "portvakt-test-2048").unwrap());
     let integration = |client_id: &&str| IntegrationSettings {
         callers: 1,
@@ -43,8 +38,8 @@ fn ids(service: &TokenService) -> Vec<u32> {
 
 #[test]
 fn ids_stay_and_none_is_given_out_twice() {
-    let (simulator, metrics) = (simulator(), Metrics::new().unwrap());
-    let service = TokenService::start(settings(&simulator, &["one", "two"]), &metrics).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let service = TokenService::start(settings(&["one", "two"]), &metrics).unwrap();
     let table: &[(&[&str], &[u32])] = &[
         (&["one", "two"], &[0, 1]),
         (&["two", "one"], &[1, 0]),
@@ -54,22 +49,23 @@ fn ids_stay_and_none_is_given_out_twice() {
         (&["one", "two", "three"], &[4, 5, 6]),
     ];
     for (clients, expected) in table {
-        service.let_go(service.reconfigure(settings(&simulator, clients), &metrics).unwrap());
+        service.let_go(service.reconfigure(settings(clients), &metrics).unwrap());
         assert_eq!(ids(&service), *expected, "{clients:?}");
     }
 }
 
 #[test]
 fn a_request_for_one_that_is_gone_is_refused_and_its_token_is_kept_nowhere() {
-    let (simulator, metrics) = (simulator(), Metrics::new().unwrap());
-    let service = TokenService::start(settings(&simulator, &["one"]), &metrics).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let service = TokenService::start(settings(&["one"]), &metrics).unwrap();
     let request = TokenRequest::new(service.integrations().next().unwrap(), Scopes::parse(SCOPE).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let token = runtime.block_on(service.token(&request, CALLER)).unwrap();
+    let token = Arc::new(Token::of(Some(CALLER), b"a-token", Duration::from_secs(60)));
     let integration = Arc::clone(service.arranged.load().get(request.integration()).unwrap());
+    integration.keep(&request, &token);
     assert!(service.cached(&request, Instant::now()).is_some());
 
-    service.let_go(service.reconfigure(settings(&simulator, &["two"]), &metrics).unwrap());
+    service.let_go(service.reconfigure(settings(&["two"]), &metrics).unwrap());
     assert!(service.cached(&request, Instant::now()).is_none());
     let asked = [runtime.block_on(service.token(&request, CALLER)), runtime.block_on(service.fresh_token(&request, CALLER))];
     for asked in asked {
@@ -80,7 +76,7 @@ fn a_request_for_one_that_is_gone_is_refused_and_its_token_is_kept_nowhere() {
     integration.keep(&request, &token);
     assert!(integration.cache.get(&request).is_none());
 
-    service.let_go(service.reconfigure(settings(&simulator, &["one"]), &metrics).unwrap());
+    service.let_go(service.reconfigure(settings(&["one"]), &metrics).unwrap());
     assert!(service.cached(&request, Instant::now()).is_none());
     assert!(matches!(runtime.block_on(service.token(&request, CALLER)), Err(TokenError::Gone)));
 }
